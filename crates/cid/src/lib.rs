@@ -1,0 +1,43 @@
+//! Compact concurrency ids: who owns which stripe, and how many there are.
+//!
+//! A *cid* is the lowest free number, given to whoever runs now. A process with
+//! three busy threads uses the ids 0 to 2, on however many CPUs; so memory that
+//! is indexed by cid grows with active threads, not with CPUs.
+//!
+//! | part | what it answers |
+//! | --- | --- |
+//! | [`backend`] | where this process's ids come from, and why |
+//! | [`Source`] | the kernel's `mm_cid`, or the thread |
+//! | [`Limit`] | how many stripes may be touched |
+//! | [`thread_stripe`] | the stripe of a thread that cannot run sections |
+//!
+//! # Example
+//!
+//! ```
+//! let backend = percid_cid::backend();
+//! println!("{}: {}", backend.source, backend.reason);
+//! ```
+//!
+//! # Fork and signals
+//!
+//! Nothing here allocates or takes a lock, so all of it may be called from
+//! signal handlers. A child of `fork` keeps the backend of its parent.
+
+#[cfg(not(loom))]
+mod backend;
+mod environment;
+mod id_set;
+mod limit;
+mod sync;
+#[cfg(not(loom))]
+mod thread;
+
+#[cfg(not(loom))]
+pub use backend::{BACKEND_VARIABLE, Backend, Reason, Source, backend};
+#[cfg(not(loom))]
+pub use environment::possible_cids;
+pub use environment::{POSSIBLE_VARIABLE, requested};
+pub use id_set::IdSet;
+pub use limit::Limit;
+#[cfg(not(loom))]
+pub use thread::{THREAD_STRIPES, thread_stripe};

@@ -1,0 +1,109 @@
+//! The limit: how many stripes may be touched.
+//!
+//! # Algorithm
+//!
+//! Two numbers that only grow. A stripe is first *announced*, then its memory is
+//! prepared, then it is *published*; sections compare their cid with the
+//! published number, so they never touch memory that is not ready.
+//!
+//! The announcement lets two independent growers meet. Stripes grow in number,
+//! and each grows in length, without a lock:
+//!
+//! ```text
+//! activates a stripe                      lengthens all stripes
+//!   stripes.announce(s + 1)                 length.announce(n)
+//!   do n = length.announced()               s = stripes.announced()
+//!      prepare stripes 0..=s up to n        prepare stripes 0..s up to n
+//!   until n == length.announced()           length.publish(n)
+//!   stripes.publish(s + 1)
+//! ```
+//!
+//! Announcements are sequentially consistent, so at least one of the two sees the
+//! other's (Dekker): every stripe below the published number is ready up to the
+//! published length. Preparing twice is harmless. Nobody waits for anybody, so
+//! the growers may run in signal handlers, and one that dies in between leaves
+//! nothing locked. The arena's loom tests check all interleavings.
+
+use crate::sync::atomic::{AtomicU32, Ordering};
+
+/// How much of something that only grows is announced and published.
+///
+/// ```
+/// let limit = percid_cid::Limit::new();
+/// limit.announce(3);
+/// assert_eq!((limit.announced(), limit.get()), (3, 0));
+/// // ... make the memory of stripes 0 to 2 ready ...
+/// limit.publish(3);
+/// assert_eq!(limit.get(), 3);
+/// ```
+#[derive(Debug)]
+pub struct Limit {
+    announced: AtomicU32,
+    published: AtomicU32,
+}
+
+impl Limit {
+    /// Nothing announced, nothing published.
+    #[cfg(not(loom))]
+    #[must_use]
+    pub const fn new() -> Limit {
+        Limit {
+            announced: AtomicU32::new(0),
+            published: AtomicU32::new(0),
+        }
+    }
+
+    /// Nothing announced, nothing published.
+    #[cfg(loom)]
+    #[must_use]
+    pub fn new() -> Limit {
+        Limit {
+            announced: AtomicU32::new(0),
+            published: AtomicU32::new(0),
+        }
+    }
+
+    /// What may be touched.
+    // Ordering: Acquire pairs with the Release of `publish`, so whoever sees the
+    // number sees the memory that was made ready before it.
+    #[inline]
+    pub fn get(&self) -> u32 {
+        self.published.load(Ordering::Acquire)
+    }
+
+    /// What somebody is making ready, or has.
+    // Ordering: SeqCst pairs with `announce` on the other of two limits: store
+    // mine, then load yours, on both sides. With anything weaker both loads may
+    // return the old numbers, and a stripe is published that is too short.
+    #[inline]
+    pub fn announced(&self) -> u32 {
+        self.announced.load(Ordering::SeqCst)
+    }
+
+    /// Says that everything below `to` is being made ready.
+    // Ordering: SeqCst, as `announced` says.
+    pub fn announce(&self, to: u32) {
+        self.announced.fetch_max(to, Ordering::SeqCst);
+    }
+
+    /// Says that everything below `to` is ready.
+    // Ordering: Release pairs with `get`, and with the load in a section, which
+    // x86 performs as an acquire and other bodies ask for.
+    pub fn publish(&self, to: u32) {
+        self.published.fetch_max(to, Ordering::Release);
+    }
+
+    /// The published number, for a section to compare with.
+    #[cfg(not(loom))]
+    #[inline]
+    #[must_use]
+    pub const fn as_atomic(&self) -> &AtomicU32 {
+        &self.published
+    }
+}
+
+impl Default for Limit {
+    fn default() -> Limit {
+        Limit::new()
+    }
+}

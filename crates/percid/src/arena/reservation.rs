@@ -1,0 +1,104 @@
+//! Address space for every stripe there may ever be, without memory.
+//!
+//! Nothing of it is accessible at first; pages are opened as stripes and words
+//! come into use, and cost memory once they are touched. Closed pages also keep
+//! `mlockall` from filling the whole reservation.
+//!
+//! The reservation is placed below [`LOW_END`] when it can be, so that the address
+//! of a word in stripe 0, divided by 8, fits in 31 bits: then a counter needs no
+//! more than 4 bytes, and no base address to add.
+
+use super::layout::{Layout, STRIPE_BYTES};
+use super::{ArenaError, os};
+
+/// First stripes below this address have handles that are addresses.
+const LOW_END: usize = 8 << 31;
+
+/// Addresses below this are left to the heap of programs that are not
+/// position-independent.
+const LOW_START: usize = 4 << 30;
+
+/// Chooses and reserves the layout for `possible` ids: the whole, or, where
+/// address space is scarce, what a quarter of the process's limit allows.
+pub(super) fn reserve(possible: u32, threads: u32) -> Result<Layout, ArenaError> {
+    let budget = os::address_space_limit().map_or(usize::MAX, |limit| limit / 4);
+    let mut shape = Some((possible, threads));
+    let mut refused = ArenaError::NoAddressSpace {
+        bytes: 2 * STRIPE_BYTES,
+        os_error: None,
+    };
+    while let Some((cids, threads)) = shape {
+        let bytes = Layout::bytes(cids, threads);
+        if bytes <= budget {
+            match place(bytes) {
+                Ok(base) => return Ok(Layout::new(base, cids, threads, is_low(base))),
+                Err(os_error) => {
+                    refused = ArenaError::NoAddressSpace {
+                        bytes,
+                        os_error: Some(os_error),
+                    };
+                }
+            }
+        }
+        shape = smaller(cids, threads);
+    }
+    Err(refused)
+}
+
+/// The next smaller shape: fewer stripes for threads without sections first,
+/// for they can share; then fewer for ids, which then fall back.
+fn smaller(cids: u32, threads: u32) -> Option<(u32, u32)> {
+    match (cids, threads) {
+        (_, 2..) => Some((cids, threads / 8)).map(|(c, t)| (c, t.max(1))),
+        (2.., _) => Some((cids / 2, 1)),
+        _ => None,
+    }
+}
+
+fn is_low(base: usize) -> bool {
+    base >= LOW_START && base + STRIPE_BYTES <= LOW_END
+}
+
+fn place(bytes: usize) -> Result<usize, i32> {
+    const ATTEMPTS: usize = 8;
+    const GRANULE: usize = 64 << 10;
+    for _ in 0..ATTEMPTS {
+        let places = (LOW_END - STRIPE_BYTES - LOW_START) / GRANULE;
+        let hint = LOW_START + os::random() % places * GRANULE;
+        match os::reserve(Some(hint), bytes) {
+            Ok(base) => return Ok(base),
+            Err(os::Reserve::Occupied) => {}
+            Err(os::Reserve::Refused(os_error)) => return Err(os_error),
+        }
+    }
+    os::reserve(None, bytes).map_err(|refused| match refused {
+        os::Reserve::Refused(os_error) => os_error,
+        os::Reserve::Occupied => 0,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_shrink_to_nothing() {
+        let mut shape = Some((512, 64));
+        let mut sizes = Vec::new();
+        while let Some((cids, threads)) = shape {
+            sizes.push((cids, threads));
+            shape = smaller(cids, threads);
+        }
+        assert_eq!(sizes[..4], [(512, 64), (512, 8), (512, 1), (256, 1)]);
+        assert_eq!(sizes.last(), Some(&(1, 1)));
+    }
+
+    #[test]
+    fn low_addresses_fit_in_a_handle() {
+        assert!(is_low(LOW_START));
+        assert!(is_low(LOW_END - STRIPE_BYTES));
+        assert!(!is_low(LOW_END - STRIPE_BYTES + 1));
+        assert!(!is_low(0x7f00_0000_0000));
+        assert!((LOW_END - 8) / 8 <= i32::MAX as usize);
+    }
+}

@@ -1,0 +1,148 @@
+//! A counter.
+
+use core::fmt;
+
+use crate::arena::{ArenaError, Word};
+
+/// A counter that many threads add to.
+///
+/// ```
+/// use percid::Counter;
+///
+/// static HITS: Counter = Counter::new();
+///
+/// HITS.inc();
+/// HITS.add(2);
+/// assert_eq!(HITS.sum(), 3);
+/// assert_eq!(HITS.take(), 3);
+/// assert_eq!(HITS.sum(), 0);
+/// ```
+///
+/// # Cost
+///
+/// `inc` and `add`: one section, which is six loads and two plain stores, no
+/// atomic read-modify-write and no fence. `sum` and `take`: one load for each
+/// active cid; `take` one read-modify-write more.
+///
+/// Four bytes in place, and eight in each active cid's stripe, packed: counters
+/// share cache lines with each other, never with another cid.
+///
+/// # Shapes and units
+///
+/// Totals are modulo 2^64, in whatever is added.
+///
+/// # Fallback
+///
+/// Where sections do not work, an add is one relaxed `fetch_add` on the thread's
+/// stripe. Where the system refuses address space it is a `fetch_add` on a word
+/// that all threads share; [`try_new`](Counter::try_new) reports that instead.
+///
+/// # Panics
+///
+/// At the first add to a counter from [`new`](Counter::new), when the system
+/// refuses address space and more than 65,535 other counters have met that
+/// already; or when all of the arena's four million words are in use and as many.
+///
+/// # Fork and signals
+///
+/// Every method may be called from a signal handler. A child of `fork` starts
+/// with the counts of its parent.
+///
+/// # Source
+///
+/// Sharded counters are folklore; by CPU, in restartable sequences: P. Turner and
+/// A. Hunter (2013). By mm_cid: M. Desnoyers (Linux 6.3).
+pub struct Counter {
+    word: Word,
+}
+
+impl Counter {
+    /// A counter at zero, for a `static` or anywhere else. It takes its words
+    /// from the arena at the first add.
+    #[must_use]
+    pub const fn new() -> Counter {
+        Counter { word: Word::new() }
+    }
+
+    /// A counter at zero that has its words already.
+    ///
+    /// ```
+    /// let counter = percid::Counter::try_new()?;
+    /// counter.inc();
+    /// # Ok::<(), percid::ArenaError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses the memory, or all words are in use. A counter from
+    /// [`new`](Counter::new) would count on a shared word then.
+    pub fn try_new() -> Result<Counter, ArenaError> {
+        Ok(Counter {
+            word: Word::try_new()?,
+        })
+    }
+
+    /// A counter that never uses sections: to measure what they bring.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_new`](Counter::try_new).
+    #[doc(hidden)]
+    pub fn try_on_fallback() -> Result<Counter, ArenaError> {
+        Ok(Counter {
+            word: Word::try_on_fallback()?,
+        })
+    }
+
+    /// Adds 1.
+    #[inline]
+    pub fn inc(&self) {
+        self.word.increment();
+    }
+
+    /// Adds `n`.
+    #[inline]
+    pub fn add(&self, n: u64) {
+        self.word.add(n);
+    }
+
+    /// The total of what was added and not taken.
+    ///
+    /// Exact for all adds that happened before, in the sense of the memory model
+    /// (the thread's own, those of joined threads). An add that runs at the same
+    /// time is seen or not.
+    #[must_use]
+    pub fn sum(&self) -> u64 {
+        self.word.sum()
+    }
+
+    /// Takes the total: returns it and leaves zero.
+    ///
+    /// Each unit is handed out exactly once, however many threads add and take at
+    /// the same time. What is added meanwhile is left for the next.
+    ///
+    /// ```
+    /// # use percid::Counter;
+    /// static BYTES: Counter = Counter::new();
+    /// BYTES.add(512);
+    /// let since_last_time = BYTES.take();
+    /// assert_eq!((since_last_time, BYTES.take()), (512, 0));
+    /// ```
+    #[must_use = "what is taken is counted nowhere else"]
+    pub fn take(&self) -> u64 {
+        self.word.take()
+    }
+}
+
+impl Default for Counter {
+    fn default() -> Counter {
+        Counter::new()
+    }
+}
+
+/// Shows the racy total.
+impl fmt::Debug for Counter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Counter").field(&self.sum()).finish()
+    }
+}

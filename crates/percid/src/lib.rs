@@ -1,0 +1,50 @@
+//! Data structures sharded by the compact concurrency id: per-CPU speed,
+//! per-thread memory.
+//!
+//! A [`Counter`] in a `static` is added to with plain instructions, in a
+//! restartable sequence: no atomic read-modify-write, no fence, no cache line
+//! that moves between CPUs. Its shards are indexed by the compact concurrency id
+//! (cid), the lowest free number that the kernel gives to whoever runs now; so
+//! its memory grows with the threads that are active, not with the CPUs that the
+//! machine has or the threads that the program keeps.
+//!
+//! ```
+//! use percid::Counter;
+//!
+//! static REQUESTS: Counter = Counter::new();
+//!
+//! std::thread::scope(|scope| {
+//!     for _ in 0..4 {
+//!         scope.spawn(|| (0..1000).for_each(|_| REQUESTS.inc()));
+//!     }
+//! });
+//! assert_eq!(REQUESTS.sum(), 4000);
+//! ```
+//!
+//! # Fallback
+//!
+//! Sections need Linux 6.3 and a registered thread. Everywhere else, and in any
+//! single thread that is not registered, the same operations are relaxed atomics
+//! on a stripe of the thread. The results are exact either way; [`backend`] says
+//! which one runs, and why.
+//!
+//! # Fork and signals
+//!
+//! No function here takes a lock or allocates from the heap, so counting works in
+//! signal handlers, before `main` and in destructors of thread-locals. A child of
+//! `fork` starts with its parent's counts and counts on by itself. Between
+//! `vfork` and `exec` use nothing of this crate: the child shares its parent's
+//! registration, and nothing can see that.
+
+mod arena;
+#[cfg(not(loom))]
+mod counter;
+mod sync;
+
+pub use arena::ArenaError;
+#[cfg(not(loom))]
+pub use arena::{ArenaStats, arena_stats};
+#[cfg(not(loom))]
+pub use counter::Counter;
+#[cfg(not(loom))]
+pub use percid_cid::{Backend, Reason, Source, backend};

@@ -1,0 +1,89 @@
+//! The rseq area: the 32 bytes and more that a thread shares with the kernel.
+
+use core::mem::offset_of;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use crate::arch;
+
+/// `struct rseq` of the kernel, as far as this crate reads it. The kernel's own
+/// fields are never written: since Linux 7.0 it kills a process that does.
+#[repr(C, align(32))]
+pub(crate) struct Area {
+    pub(crate) cpu_id_start: AtomicU32,
+    /// The current CPU; negative: not registered.
+    pub(crate) cpu_id: AtomicU32,
+    /// The armed section. The one field that user space writes.
+    pub(crate) rseq_cs: AtomicU64,
+    pub(crate) flags: AtomicU32,
+    pub(crate) node_id: AtomicU32,
+    /// The concurrency id, from Linux 6.3.
+    pub(crate) mm_cid: AtomicU32,
+    /// The slice extension's word, from Linux 7.0.
+    pub(crate) slice: AtomicU32,
+}
+
+/// Bytes that the first version of the interface registers, and the least.
+pub(crate) const ORIGINAL_SIZE: u32 = 32;
+
+/// `cpu_id` of an area that is not registered: the kernel's
+/// `RSEQ_CPU_ID_UNINITIALIZED`.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+pub(crate) const NOT_REGISTERED: u32 = -1_i32 as u32;
+
+/// Room for an area of our own: what a kernel may advertise for years to come.
+pub(crate) const OWN_AREA_SIZE: usize = 128;
+
+/// Alignment of an area of our own; 64 is what Linux 7 asks for.
+pub(crate) const OWN_AREA_ALIGN: usize = 64;
+
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+impl Area {
+    pub(crate) const CPU_ID: usize = offset_of!(Area, cpu_id);
+    pub(crate) const RSEQ_CS: usize = offset_of!(Area, rseq_cs);
+    pub(crate) const MM_CID: usize = offset_of!(Area, mm_cid);
+
+    /// Whether the kernel keeps this area up to date.
+    // Ordering: Relaxed. The kernel writes in this very thread's context.
+    pub(crate) fn is_registered(&self) -> bool {
+        self.cpu_id.load(Ordering::Relaxed).cast_signed() >= 0
+    }
+}
+
+const _: () = assert!(offset_of!(Area, cpu_id) == 4 && offset_of!(Area, rseq_cs) == 8);
+const _: () = assert!(offset_of!(Area, node_id) == 20 && offset_of!(Area, mm_cid) == 24);
+
+/// What the kernel says of the calling thread, at this moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ThreadIds {
+    /// CPU it runs on.
+    pub cpu: u32,
+    /// NUMA node of that CPU; 0 where the kernel does not tell.
+    pub node: u32,
+    /// Its concurrency id; 0 where the kernel does not tell.
+    pub mm_cid: u32,
+}
+
+/// Reads the ids of the calling thread, or `None` if it has not entered or is
+/// not registered.
+///
+/// These are *hints*: the thread may lose every one of them at its next
+/// instruction. Only a section owns an id, and only until it ends.
+///
+/// ```
+/// if percid_rseq::enter_thread().is_ok() {
+///     let ids = percid_rseq::thread_ids().expect("entered");
+///     println!("CPU {} node {} cid {}", ids.cpu, ids.node, ids.mm_cid);
+/// }
+/// ```
+#[must_use]
+pub fn thread_ids() -> Option<ThreadIds> {
+    let area = arch::thread_area();
+    // SAFETY: null on targets without areas, or an area that outlives the thread.
+    let area = unsafe { area.as_ref() }?;
+    // Ordering: Relaxed. The kernel writes in this very thread's context.
+    area.is_registered().then(|| ThreadIds {
+        cpu: area.cpu_id.load(Ordering::Relaxed),
+        node: area.node_id.load(Ordering::Relaxed),
+        mm_cid: area.mm_cid.load(Ordering::Relaxed),
+    })
+}

@@ -1,0 +1,37 @@
+//! Delay points and abort counts, in test builds (`--cfg percid_inject`) only.
+//!
+//! Each section spins at three points for as many rounds as [`set_delay`] says,
+//! so that timers, signals and migrations land inside it.
+
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// Number of delay points: 1 after the start, 2 with the cid loaded, 3 before
+/// the commit.
+pub const POINTS: usize = 3;
+
+pub(crate) static DELAYS: [AtomicU32; POINTS + 1] = [const { AtomicU32::new(0) }; POINTS + 1];
+
+static ABORTS: AtomicU64 = AtomicU64::new(0);
+
+/// Makes every section spin for `rounds` at `point` from now on.
+///
+/// # Panics
+///
+/// If there is no such point.
+pub fn set_delay(point: usize, rounds: u32) {
+    assert!(
+        (1..=POINTS).contains(&point),
+        "points are numbered 1 to {POINTS}"
+    );
+    DELAYS[point].store(rounds, Ordering::Relaxed);
+}
+
+/// How often sections of this process were aborted.
+#[must_use]
+pub fn aborts() -> u64 {
+    ABORTS.load(Ordering::Relaxed)
+}
+
+pub(crate) fn count_abort() {
+    ABORTS.fetch_add(1, Ordering::Relaxed);
+}

@@ -1,0 +1,73 @@
+//! The kernel's door: restartable sequences and membarrier.
+//!
+//! A *section* is a restartable sequence (rseq): a few instructions that load
+//! the thread's concurrency id (cid), work on the memory that belongs to it and
+//! end in one store. When the thread is preempted, migrated or signalled in
+//! between, the kernel sends it to an abort handler, and nothing was stored. So
+//! a section needs no atomic read-modify-write and no fence.
+//!
+//! This crate holds all the assembly of percid, and nothing that allocates: it
+//! is `no_std`, takes no lock, and every function may be called from a signal
+//! handler. Most programs want the structures of the `percid` crate, which
+//! choose stripes, fall back and sum; this is what they stand on.
+//!
+//! | part | what it does |
+//! | --- | --- |
+//! | [`enter_thread`], [`Registration`] | finds libc's rseq area or registers one |
+//! | [`Features`] | what the kernel and the area offer |
+//! | [`section`] | the operations, one contract for every architecture |
+//! | [`portable`] | the same operations as single relaxed atomics |
+//! | [`membarrier`] | fences that abort sections, light and heavy barriers |
+//!
+//! # Example
+//!
+//! ```
+//! use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+//! use percid_rseq::section::{self, WordAddress};
+//!
+//! // One stripe, 8 bytes apart from the next: enough for cid 0 only.
+//! static LIMIT: AtomicU32 = AtomicU32::new(1);
+//! static WORD: AtomicU64 = AtomicU64::new(0);
+//!
+//! if percid_rseq::enter_thread().is_ok() {
+//!     // SAFETY: the limit is 1, so only stripe 0 is written: `WORD` itself.
+//!     let done = unsafe { section::add::<3>(&LIMIT, WordAddress::new(WORD.as_ptr()), 5) };
+//!     // A thread that runs alone has cid 0, but is it alone? Ask, never assume.
+//!     if done.is_ok() {
+//!         assert_eq!(WORD.load(Ordering::Relaxed), 5);
+//!     }
+//! }
+//! ```
+//!
+//! # Fork and signals
+//!
+//! A signal aborts an open section before its handler runs, so sections may be
+//! used in handlers. A child of `fork` keeps its thread's registration. A child
+//! of `vfork` or of `clone(CLONE_VM)` shares its parent's area and *looks*
+//! registered although it is not, and nothing can see that: do not run sections
+//! between `vfork` and `exec`.
+#![no_std]
+
+mod arch;
+mod area;
+mod features;
+#[cfg(percid_inject)]
+pub mod inject;
+pub mod membarrier;
+pub mod portable;
+mod possible;
+mod refusal;
+mod registration;
+pub mod section;
+
+pub use area::{ThreadIds, thread_ids};
+pub use features::Features;
+pub use possible::possible_cpus;
+pub use refusal::Refusal;
+pub use registration::{Owner, Registration, RegistrationError, enter_thread, registration};
+
+/// For this project's tests only; not part of the interface.
+#[doc(hidden)]
+pub mod testing {
+    pub use crate::registration::testing::unregister_thread;
+}

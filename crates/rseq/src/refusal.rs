@@ -1,0 +1,40 @@
+//! Why a section did not commit.
+
+use core::fmt;
+
+/// Why a section did not commit. Nothing was stored in any of these cases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The kernel restarted the section: preemption, migration, a signal or a
+    /// fence. Try again, a bounded number of times.
+    Aborted,
+    /// The word did not hold the expected value.
+    Mismatch,
+    /// The thread has no registered rseq area: [`enter_thread`] first, or use
+    /// the fallback.
+    ///
+    /// [`enter_thread`]: crate::enter_thread
+    NotRegistered,
+    /// The thread's cid is at or above the limit: activate its stripe, or use
+    /// the fallback.
+    BeyondLimit,
+    /// This target has no sections.
+    Unsupported,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Refusal::Aborted => "the section was restarted by the kernel",
+            Refusal::Mismatch => "the word did not hold the expected value",
+            Refusal::NotRegistered => "the thread has no registered rseq area",
+            Refusal::BeyondLimit => {
+                "the thread's cid is at or above the limit of activated stripes"
+            }
+            Refusal::Unsupported => "sections are not supported on this target",
+        })
+    }
+}
+
+impl core::error::Error for Refusal {}

@@ -1,0 +1,1 @@
+//! The examples of percid: see the files beside this one.
