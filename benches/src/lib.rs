@@ -1,1 +1,29 @@
-//! x
+//! The workloads of percid beside their peers, and how they are measured: shared
+//! by the `percid` program and the criterion benches.
+//!
+//! | part | its one idea |
+//! | --- | --- |
+//! | [`suite`] | suites, cases, implementations; what a workload is |
+//! | [`measure`] | verified first, then timed in turns |
+//! | [`plan`] | which measurements make up a run |
+//! | [`record`] | a run as JSON |
+//! | [`compare`] | the ratios that sum a run up |
+//! | [`machine`] | what the figures depend on |
+//! | [`counter`] | the counter and its peers |
+//!
+//! A further suite is a folder beside `counter`: one trait for each of its
+//! workloads, one file for each peer, and a line in [`suite::SUITES`].
+
+pub mod compare;
+pub mod counter;
+pub mod cpus;
+mod error;
+pub mod machine;
+pub mod measure;
+pub mod plan;
+pub mod record;
+mod resident;
+pub mod suite;
+mod team;
+
+pub use error::Error;

@@ -4,6 +4,9 @@
 //! static may be in a signal handler. So this reads the environment that the
 //! program was started with from `/proc/self/environ`.
 
+#[cfg(not(loom))]
+use core::sync::atomic::{AtomicU32, Ordering};
+
 /// Names a number of CPUs to believe in, instead of the kernel's: for trying how
 /// a program behaves on a larger machine.
 pub const POSSIBLE_VARIABLE: &str = "PERCID_POSSIBLE_CPUS";
@@ -61,10 +64,18 @@ pub fn requested(name: &str) -> Option<Value> {
 #[must_use]
 pub fn possible_cids() -> u32 {
     const MOST: u32 = 1 << 16;
-    requested(POSSIBLE_VARIABLE)
+    static CACHE: AtomicU32 = AtomicU32::new(0);
+    // Ordering: Relaxed. Everybody who computes it gets the same number.
+    let known = CACHE.load(Ordering::Relaxed);
+    if known != 0 {
+        return known;
+    }
+    let possible = requested(POSSIBLE_VARIABLE)
         .and_then(|value| value.as_str().parse().ok())
         .unwrap_or_else(percid_rseq::possible_cpus)
-        .clamp(1, MOST)
+        .clamp(1, MOST);
+    CACHE.store(possible, Ordering::Relaxed);
+    possible
 }
 
 /// Finds one variable in an environment that arrives in pieces.

@@ -12,19 +12,18 @@
 //! ```text
 //! activates a stripe                      lengthens all stripes
 //!   stripes.announce(s + 1)                 length.announce(n)
-//!   do n = length.announced()               s = stripes.announced()
-//!      prepare stripes 0..=s up to n        prepare stripes 0..s up to n
-//!   until n == length.announced()           length.publish(n)
-//!   stripes.publish(s + 1)
+//!   n = length.announced()                  s = stripes.announced()
+//!   open stripes 0..=s up to n              open stripes 0..s up to n
+//!   stripes.publish(s + 1)                  length.publish(n)
 //! ```
 //!
-//! Announcements are sequentially consistent, so at least one of the two sees the
-//! other's (Dekker): every stripe below the published number is ready up to the
-//! published length. Preparing twice is harmless. Nobody waits for anybody, so
-//! the growers may run in signal handlers, and one that dies in between leaves
-//! nothing locked. The arena's loom tests check all interleavings.
+//! At least one of the two sees the other's announcement (Dekker), and does the
+//! other's work too: every stripe below the published number is open up to the
+//! published length. Opening twice is harmless. Nobody waits for anybody, so the
+//! growers may run in signal handlers, and one that dies in between leaves nothing
+//! locked. The arena's loom tests check all interleavings.
 
-use crate::sync::atomic::{AtomicU32, Ordering};
+use crate::sync::atomic::{AtomicU32, Ordering, fence};
 
 /// How much of something that only grows is announced and published.
 ///
@@ -72,18 +71,20 @@ impl Limit {
     }
 
     /// What somebody is making ready, or has.
-    // Ordering: SeqCst pairs with `announce` on the other of two limits: store
-    // mine, then load yours, on both sides. With anything weaker both loads may
-    // return the old numbers, and a stripe is published that is too short.
+    // Ordering: Relaxed; the fence in `announce` is what decides.
     #[inline]
     pub fn announced(&self) -> u32 {
-        self.announced.load(Ordering::SeqCst)
+        self.announced.load(Ordering::Relaxed)
     }
 
     /// Says that everything below `to` is being made ready.
-    // Ordering: SeqCst, as `announced` says.
+    // Ordering: the fence pairs with the one in `announce` of the other of two
+    // limits, whose `announced` is loaded next: store mine, fence, load yours, on
+    // both sides. Without it both loads may return the old numbers, and a stripe
+    // is published that is too short.
     pub fn announce(&self, to: u32) {
-        self.announced.fetch_max(to, Ordering::SeqCst);
+        self.announced.fetch_max(to, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
     }
 
     /// Says that everything below `to` is ready.

@@ -9,6 +9,8 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 /// the commit.
 pub const POINTS: usize = 3;
 
+/// The rounds of each point; number 0 is not a point: sections disarm themselves
+/// while it is set.
 pub(crate) static DELAYS: [AtomicU32; POINTS + 1] = [const { AtomicU32::new(0) }; POINTS + 1];
 
 static ABORTS: AtomicU64 = AtomicU64::new(0);
@@ -24,6 +26,12 @@ pub fn set_delay(point: usize, rounds: u32) {
         "points are numbered 1 to {POINTS}"
     );
     DELAYS[point].store(rounds, Ordering::Relaxed);
+}
+
+/// Takes the protection away from all sections from now on, or gives it back: the
+/// negative control of tests that claim to depend on it.
+pub fn disarm(disarmed: bool) {
+    DELAYS[0].store(u32::from(disarmed), Ordering::Relaxed);
 }
 
 /// How often sections of this process were aborted.

@@ -198,6 +198,26 @@ macro_rules! delay {
     };
 }
 
+/// Takes the section's protection away, where a test asked for it.
+#[cfg(percid_inject)]
+macro_rules! disarm {
+    () => {
+        concat!(
+            "cmp dword ptr [rip + {delays}], 0\n",
+            "je 32f\n",
+            "mov qword ptr [{area} + {rseq_cs}], 0\n",
+            "32:"
+        )
+    };
+}
+
+#[cfg(not(percid_inject))]
+macro_rules! disarm {
+    () => {
+        ""
+    };
+}
+
 #[cfg(not(percid_inject))]
 macro_rules! delay {
     ($point:literal) => {
@@ -229,6 +249,7 @@ macro_rules! section {
                 "lea {stripe}, [rip + 20b]",
                 "mov qword ptr [{area} + {rseq_cs}], {stripe}",
                 "21:",
+                disarm!(),
                 delay!(1),
                 "cmp dword ptr [{area} + {cpu_id}], 0",
                 concat!("jl ", $not_registered),

@@ -1,0 +1,78 @@
+//! Which CPUs there are, and staying on one.
+
+use std::fs;
+
+/// CPUs that this process may run on, by number.
+#[must_use]
+pub fn allowed() -> Vec<usize> {
+    fs::read_to_string("/proc/self/status")
+        .ok()
+        .and_then(|status| {
+            let list = status
+                .lines()
+                .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
+            parse(list)
+        })
+        .unwrap_or_else(|| {
+            let count = std::thread::available_parallelism().map_or(1, usize::from);
+            (0..count).collect()
+        })
+}
+
+/// CPUs that are switched on.
+#[must_use]
+pub fn online() -> usize {
+    fs::read_to_string("/sys/devices/system/cpu/online")
+        .ok()
+        .and_then(|list| parse(&list))
+        .map_or_else(|| allowed().len(), |cpus| cpus.len())
+}
+
+/// The numbers of a list like `0-3,8-11`.
+fn parse(list: &str) -> Option<Vec<usize>> {
+    let mut numbers = Vec::new();
+    for part in list.trim().split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        numbers.extend(first.parse().ok()?..=last.parse().ok()?);
+    }
+    (!numbers.is_empty()).then_some(numbers)
+}
+
+/// Keeps the calling thread on a CPU. Whether that worked.
+#[cfg(target_os = "linux")]
+pub(crate) fn pin(cpu: usize) -> bool {
+    if cpu >= libc::CPU_SETSIZE as usize {
+        return false;
+    }
+    // SAFETY: a set of CPUs is plain bits, and all zero is the empty one.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the number is below the size of the set.
+    unsafe { libc::CPU_SET(cpu, &mut set) };
+    // SAFETY: a valid set of that size; 0 is the calling thread.
+    unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) == 0 }
+}
+
+/// Keeps the calling thread on a CPU. Whether that worked.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn pin(_: usize) -> bool {
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists() {
+        assert_eq!(parse("0\n"), Some(vec![0]));
+        assert_eq!(parse("\t0-2,8,10-11\n"), Some(vec![0, 1, 2, 8, 10, 11]));
+        assert_eq!(parse(""), None);
+        assert_eq!(parse("a-b"), None);
+    }
+
+    #[test]
+    fn this_machine_has_some() {
+        assert!(!allowed().is_empty());
+        assert!(online() >= 1);
+    }
+}

@@ -1,0 +1,176 @@
+//! Signals, timers and migrations land *inside* sections, and the totals stay
+//! exact. Needs `RUSTFLAGS="--cfg percid_inject"`, which opens the sections wide.
+#![cfg(all(percid_inject, target_os = "linux"))]
+
+mod support;
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use percid::{Counter, Source, backend};
+use percid_rseq::inject::{POINTS, aborts, disarm, set_delay};
+use support::{allowed_cpus, handle, pin_to, under_signals};
+
+/// Delays are the process's: one test at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// Runs `work` with a delay at each point in turn; each must see aborts.
+fn at_each_point(work: impl Fn() -> (u64, u64)) {
+    let _alone = ALONE.lock();
+    if backend().source != Source::MmCid {
+        println!("no sections here: {}", backend().reason);
+        return;
+    }
+    for point in 1..=POINTS {
+        set_delay(point, 2_000);
+        let before = aborts();
+        let (total, expected) = work();
+        let aborted = aborts() - before;
+        set_delay(point, 0);
+        assert_eq!(total, expected, "point {point}, {aborted} aborts");
+        assert!(
+            aborted > 0,
+            "point {point}: nothing was aborted, so nothing was tested"
+        );
+        println!("point {point}: {expected} adds, {aborted} aborts");
+    }
+}
+
+extern "C" fn ignore(_: i32) {}
+
+#[test]
+fn signals_inside_sections() {
+    handle(libc::SIGUSR1, ignore);
+    at_each_point(|| {
+        const ADDS: u64 = 20_000;
+        let counter = Counter::new();
+        under_signals(libc::SIGUSR1, || {
+            for add in 0..ADDS {
+                if add % 2 == 0 {
+                    counter.inc()
+                } else {
+                    counter.add(1)
+                }
+            }
+        });
+        (counter.sum(), ADDS)
+    });
+}
+
+#[test]
+fn preemption_inside_sections() {
+    at_each_point(|| {
+        const ADDS: u64 = 30_000;
+        const THREADS: u64 = 6;
+        let counter = Counter::new();
+        std::thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    for add in 0..ADDS {
+                        if add % 2 == 0 {
+                            counter.inc()
+                        } else {
+                            counter.add(1)
+                        }
+                    }
+                });
+            }
+        });
+        (counter.sum(), THREADS * ADDS)
+    });
+}
+
+#[test]
+fn migration_inside_sections() {
+    let cpus = allowed_cpus();
+    if cpus.len() < 2 {
+        println!("one CPU: nowhere to move to");
+        return;
+    }
+    at_each_point(|| {
+        const ADDS: u64 = 20_000;
+        const THREADS: u64 = 4;
+        let counter = Counter::new();
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let adders: Vec<_> = (0..THREADS)
+                .map(|_| scope.spawn(|| (0..ADDS).for_each(|_| counter.inc())))
+                .collect();
+            // Threads are moved from outside, wherever they are in a section.
+            scope.spawn(|| {
+                let mut turn = 0;
+                while !done.load(Ordering::Relaxed) {
+                    move_all_threads(cpus[turn % cpus.len()]);
+                    turn += 1;
+                    std::thread::sleep(Duration::from_micros(200));
+                }
+            });
+            adders.into_iter().for_each(|adder| adder.join().unwrap());
+            done.store(true, Ordering::Relaxed);
+        });
+        (counter.sum(), THREADS * ADDS)
+    });
+}
+
+/// Pins every thread of this process to one CPU.
+fn move_all_threads(cpu: usize) {
+    let mut set = nix::sched::CpuSet::new();
+    set.set(cpu).unwrap();
+    for task in std::fs::read_dir("/proc/self/task").unwrap() {
+        let name = task.unwrap().file_name();
+        let thread: i32 = name.to_str().unwrap().parse().unwrap();
+        // It may have ended since.
+        let _ = nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(thread), &set);
+    }
+}
+
+/// The negative control: the same adds without the kernel's protection lose
+/// updates, so the tests above could have failed.
+#[test]
+fn unprotected_sections_lose_updates() {
+    let _alone = ALONE.lock();
+    if backend().source != Source::MmCid {
+        return;
+    }
+    const ADDS: u64 = 30_000;
+    const THREADS: u64 = 6;
+    const ROUNDS: u64 = 50;
+    set_delay(3, 2_000);
+    disarm(true);
+    let lost = (0..ROUNDS).find_map(|_| {
+        let counter = Counter::new();
+        std::thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| (0..ADDS).for_each(|_| counter.add(1)));
+            }
+        });
+        (THREADS * ADDS)
+            .checked_sub(counter.sum())
+            .filter(|&lost| lost > 0)
+    });
+    disarm(false);
+    set_delay(3, 0);
+    println!("lost {lost:?} updates without protection");
+    assert!(
+        lost.is_some(),
+        "unprotected sections lost nothing in {ROUNDS} rounds"
+    );
+}
+
+/// The other control: with nothing that disturbs it, and a pinned thread alone, a
+/// section is hardly ever aborted. So the counts above mean something.
+#[test]
+fn undisturbed_sections_commit() {
+    let _alone = ALONE.lock();
+    if backend().source != Source::MmCid {
+        return;
+    }
+    pin_to(allowed_cpus()[0]);
+    const ADDS: u64 = 100_000;
+    let before = aborts();
+    let counter = Counter::new();
+    (0..ADDS).for_each(|_| counter.inc());
+    assert_eq!(counter.sum(), ADDS);
+    assert!(aborts() - before < ADDS / 100);
+}
