@@ -33,7 +33,7 @@ fn parse(list: &str) -> Option<Vec<usize>> {
     let mut numbers = Vec::new();
     for part in list.trim().split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
-        numbers.extend(first.parse().ok()?..=last.parse().ok()?);
+        numbers.extend(first.parse::<usize>().ok()?..=last.parse().ok()?);
     }
     (!numbers.is_empty()).then_some(numbers)
 }

@@ -5,7 +5,7 @@
 //! implementation once, in an order that rotates, and a ratio is of medians over
 //! the same repetitions. All that was done while timing is verified again.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::Error;
@@ -92,12 +92,7 @@ impl Entrant {
     /// # Errors
     ///
     /// If a thread cannot be started or the result is wrong.
-    pub fn time_once(
-        &mut self,
-        threads: usize,
-        who: Who,
-        rounds: u64,
-    ) -> Result<Duration, Error> {
+    pub fn time_once(&mut self, threads: usize, who: Who, rounds: u64) -> Result<Duration, Error> {
         let work = |member: &Member<'_>| {
             let mut thread = Thread::new(member, who, &*self.workload)?;
             let time = thread.run(rounds)?;
@@ -128,6 +123,7 @@ pub fn in_turns(
         who,
         effort,
         next: AtomicU64::new(0),
+        last: AtomicBool::new(false),
     };
     let laps = together(
         threads,
@@ -155,8 +151,10 @@ struct Race<'a> {
     entrants: &'a [Entrant],
     who: Who,
     effort: &'a Effort,
-    /// Rounds to run next, from the first thread to the others.
+    /// While calibrating: rounds to run next, as the first thread says.
     next: AtomicU64,
+    /// Whether these are the rounds to time.
+    last: AtomicBool,
 }
 
 /// What one thread did with one entrant.
@@ -209,20 +207,19 @@ impl Race<'_> {
             }
             if thread.member.number == 0 {
                 let factor = wanted.as_secs_f64() / best.as_secs_f64().max(1e-9);
-                // The last step is from close by; 0 says that it was that one.
-                let next = if factor < 4.0 { 0 } else { rounds * 4 };
-                let last = ((rounds as f64 * factor) as u64).max(1);
-                // Ordering: Relaxed. The barrier orders it.
-                self.next.store(next << 1 | u64::from(next == 0), Ordering::Relaxed);
-                if next == 0 {
-                    self.next.store(last << 1 | 1, Ordering::Relaxed);
-                }
+                // The last step is taken from close by.
+                let last = factor < 4.0;
+                let by = if last { factor } else { 4.0 };
+                // Ordering: Relaxed, here and below. The barrier orders it.
+                self.next
+                    .store(((rounds as f64 * by) as u64).max(1), Ordering::Relaxed);
+                self.last.store(last, Ordering::Relaxed);
             }
             thread.member.wait()?;
-            let next = self.next.load(Ordering::Relaxed);
-            rounds = next >> 1;
+            rounds = self.next.load(Ordering::Relaxed);
+            let last = self.last.load(Ordering::Relaxed);
             thread.member.wait()?;
-            if next & 1 == 1 {
+            if last {
                 return Ok(rounds);
             }
         }

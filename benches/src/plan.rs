@@ -125,7 +125,9 @@ pub fn measure_here(suite: &str, case: &str, implementation: &str) -> Result<f64
     let found = match method {
         Some(Method::Fresh {
             implementations, ..
-        }) => implementations.iter().find(|one| one.name == implementation),
+        }) => implementations
+            .iter()
+            .find(|one| one.name == implementation),
         _ => None,
     };
     let found = found.ok_or_else(|| Error::Unknown {

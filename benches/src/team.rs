@@ -63,8 +63,8 @@ pub(crate) fn together<T: Send>(
         let mut followers = Vec::new();
         let mut results = Vec::new();
         for number in 1..threads {
-            let started = thread::Builder::new()
-                .spawn_scoped(scope, move || finish(follow(&member(number))));
+            let started =
+                thread::Builder::new().spawn_scoped(scope, move || finish(follow(&member(number))));
             match started {
                 Ok(follower) => followers.push(follower),
                 Err(why) => {

@@ -28,6 +28,8 @@ mod backend;
 mod environment;
 mod id_set;
 mod limit;
+#[cfg(all(test, loom))]
+mod loom;
 mod sync;
 #[cfg(not(loom))]
 mod thread;

@@ -36,6 +36,7 @@
 //! `vfork` and `exec` use nothing of this crate: the child shares its parent's
 //! registration, and nothing can see that.
 
+#[cfg_attr(loom, allow(dead_code, reason = "only the models run"))]
 mod arena;
 #[cfg(not(loom))]
 mod counter;

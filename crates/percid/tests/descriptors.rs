@@ -1,6 +1,10 @@
 //! The sections of this very program, as the linker left them: a debugger, and the
 //! kernel, must find every one.
-#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#![cfg(all(
+    target_os = "linux",
+    target_arch = "x86_64",
+    not(any(loom, percid_portable))
+))]
 
 use std::fs;
 

@@ -1,5 +1,5 @@
 //! Hosts that refuse: each in a process of its own.
-#![cfg(target_os = "linux")]
+#![cfg(all(target_os = "linux", not(loom)))]
 
 mod support;
 

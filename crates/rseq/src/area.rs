@@ -25,23 +25,13 @@ pub(crate) struct Area {
 /// Bytes that the first version of the interface registers, and the least.
 pub(crate) const ORIGINAL_SIZE: u32 = 32;
 
-/// `cpu_id` of an area that is not registered: the kernel's
-/// `RSEQ_CPU_ID_UNINITIALIZED`.
-#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
-pub(crate) const NOT_REGISTERED: u32 = -1_i32 as u32;
-
 /// Room for an area of our own: what a kernel may advertise for years to come.
 pub(crate) const OWN_AREA_SIZE: usize = 128;
 
 /// Alignment of an area of our own; 64 is what Linux 7 asks for.
 pub(crate) const OWN_AREA_ALIGN: usize = 64;
 
-#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 impl Area {
-    pub(crate) const CPU_ID: usize = offset_of!(Area, cpu_id);
-    pub(crate) const RSEQ_CS: usize = offset_of!(Area, rseq_cs);
-    pub(crate) const MM_CID: usize = offset_of!(Area, mm_cid);
-
     /// Whether the kernel keeps this area up to date.
     // Ordering: Relaxed. The kernel writes in this very thread's context.
     pub(crate) fn is_registered(&self) -> bool {

@@ -12,6 +12,7 @@
 //! | no such symbols | registers its own |
 
 use core::fmt;
+use core::sync::atomic::Ordering;
 
 use crate::features::Features;
 use crate::{arch, area};
@@ -117,7 +118,7 @@ pub fn enter_thread() -> Result<(), RegistrationError> {
         unsafe { arch::set_thread_area(area) };
         Ok(())
     } else {
-        arch::set_unregistered();
+        set_unregistered();
         Err(RegistrationError::ThreadNotRegistered)
     }
 }
@@ -125,6 +126,20 @@ pub fn enter_thread() -> Result<(), RegistrationError> {
 /// libc's area if libc uses it.
 fn libc_registered() -> Option<(*mut area::Area, u32)> {
     arch::libc_area().filter(|&(_, size)| size > 0)
+}
+
+/// Points a thread that is not registered to an area of its own that says so:
+/// such threads must not all arm their sections in one place.
+fn set_unregistered() {
+    /// The kernel's `RSEQ_CPU_ID_UNINITIALIZED`.
+    const NOT_REGISTERED: u32 = -1_i32 as u32;
+    let area = arch::own_area();
+    // SAFETY: this thread's own room, which is not registered. Only targets with
+    // sections come here, so there is one.
+    // Ordering: Relaxed. Only this thread looks.
+    unsafe { (*area).cpu_id.store(NOT_REGISTERED, Ordering::Relaxed) };
+    // SAFETY: this thread's, and marked just now.
+    unsafe { arch::set_thread_area(area) };
 }
 
 fn of_libc(size: u32) -> Registration {
@@ -194,7 +209,7 @@ mod own {
     }
 
     fn register(area: *mut Area, size: u32) -> Result<(), RegistrationError> {
-        arch::set_unregistered();
+        super::set_unregistered();
         match rseq(area, size, 0) {
             Ok(()) => Ok(()),
             Err(libc::ENOSYS) => Err(RegistrationError::NoSyscall),

@@ -3,6 +3,7 @@
 //! `RUSTFLAGS="--cfg loom" cargo test -p percid --release --lib`
 
 use core::ops::Range;
+use std::array;
 use std::panic::{self, AssertUnwindSafe};
 
 use loom::sync::Arc;
@@ -38,7 +39,7 @@ mod frontier {
 
     impl Memory {
         fn new() -> Memory {
-            Memory([const { () }; STRIPES].map(|()| AtomicU32::new(0)))
+            Memory(array::from_fn(|_| AtomicU32::new(0)))
         }
     }
 
@@ -203,9 +204,9 @@ mod free_list {
     /// One thread pops; another pops two and pushes the first back: the change
     /// and change back that a plain exchange does not notice.
     fn model<L: List>() {
-        let links = Arc::new([const { () }; 3].map(|()| AtomicU64::new(0)));
+        let links = Arc::new(array::from_fn(|_| AtomicU64::new(0)));
         let list = Arc::new(L::new());
-        let owners = Arc::new([const { () }; 3].map(|()| AtomicU32::new(0)));
+        let owners = Arc::new(array::from_fn(|_| AtomicU32::new(0)));
         list.push(2, &links);
         list.push(1, &links);
         let take = |list: &L, links: &[AtomicU64; 3], owners: &[AtomicU32; 3]| {

@@ -39,12 +39,15 @@
 //!
 //! With `--cfg percid_inject` a body spins at numbered points: 1 after `start`,
 //! 2 with the cid loaded, 3 before the commit.
+//!
+//! With `--cfg percid_portable` a target that has sections is built as if it had
+//! none.
 
 #[cfg(all(
     target_os = "linux",
     target_arch = "x86_64",
     target_pointer_width = "64",
-    not(miri)
+    not(any(miri, percid_portable))
 ))]
 #[path = "x86_64.rs"]
 mod body;
@@ -53,7 +56,7 @@ mod body;
     target_os = "linux",
     target_arch = "x86_64",
     target_pointer_width = "64",
-    not(miri)
+    not(any(miri, percid_portable))
 )))]
 #[path = "none.rs"]
 mod body;

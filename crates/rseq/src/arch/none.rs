@@ -25,8 +25,6 @@ pub(crate) fn own_area() -> *mut Area {
     ptr::null_mut()
 }
 
-pub(crate) fn set_unregistered() {}
-
 pub(crate) fn libc_area() -> Option<(*mut Area, u32)> {
     None
 }

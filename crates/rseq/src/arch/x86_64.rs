@@ -13,10 +13,11 @@
 //! load at rename, in no time, only for the plain forms.
 
 use core::arch::{asm, global_asm};
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::mem::offset_of;
+use core::sync::atomic::AtomicU32;
 
 use crate::Refusal;
-use crate::area::{Area, NOT_REGISTERED, OWN_AREA_ALIGN, OWN_AREA_SIZE};
+use crate::area::{Area, OWN_AREA_ALIGN, OWN_AREA_SIZE};
 use crate::section::WordAddress;
 
 pub(crate) const SUPPORTED: bool = true;
@@ -143,17 +144,6 @@ pub(crate) fn own_area() -> *mut Area {
     area
 }
 
-/// Points a thread that is not registered to an area of its own that says so:
-/// such threads must not all arm their sections in one place.
-pub(crate) fn set_unregistered() {
-    let area = own_area();
-    // SAFETY: this thread's own room, which is not registered.
-    // Ordering: Relaxed. Only this thread looks.
-    unsafe { (*area).cpu_id.store(NOT_REGISTERED, Ordering::Relaxed) };
-    // SAFETY: this thread's, and marked just now.
-    unsafe { set_thread_area(area) };
-}
-
 /// libc's area for this thread and the size it states; `None` if libc has no
 /// support for rseq. Size 0: it has, but does not use it.
 pub(crate) fn libc_area() -> Option<(*mut Area, u32)> {
@@ -272,9 +262,9 @@ macro_rules! section {
             stripe = out(reg) _,
             shift = const SHIFT,
             signature = const SIGNATURE,
-            rseq_cs = const Area::RSEQ_CS,
-            cpu_id = const Area::CPU_ID,
-            mm_cid = const Area::MM_CID,
+            rseq_cs = const offset_of!(Area, rseq_cs),
+            cpu_id = const offset_of!(Area, cpu_id),
+            mm_cid = const offset_of!(Area, mm_cid),
             options(nostack),
             $($operands)*
         )

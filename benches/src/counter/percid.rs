@@ -1,0 +1,116 @@
+//! percid's counters, in statics.
+
+use percid::{Counter, Source, arena_stats, backend};
+
+use super::add::Adding;
+use super::memory::{COUNTERS, Hoarding};
+use super::sum::Summing;
+use crate::Error;
+
+static EIGHT: [Counter; 8] = [const { Counter::new() }; 8];
+
+static ONE: Counter = Counter::new();
+
+/// A static counts for the whole process: this is what it had before.
+pub(super) struct Percid {
+    eight: [u64; 8],
+    one: u64,
+}
+
+impl Percid {
+    fn from_now_on() -> Percid {
+        Percid {
+            eight: std::array::from_fn(|which| EIGHT[which].sum()),
+            one: ONE.sum(),
+        }
+    }
+}
+
+impl Adding for Percid {
+    const NAME: &'static str = "percid";
+
+    type Way<'a> = ();
+
+    fn new(_: usize) -> Result<Percid, Error> {
+        Ok(Percid::from_now_on())
+    }
+
+    fn way(&self, _: usize) {}
+
+    #[inline(always)]
+    fn add<const WHICH: usize>((): ()) {
+        EIGHT[WHICH].inc();
+    }
+
+    fn total(&self, which: usize) -> u64 {
+        EIGHT[which].sum().wrapping_sub(self.eight[which])
+    }
+}
+
+impl Summing for Percid {
+    const NAME: &'static str = "percid";
+
+    fn new(_: usize) -> Result<Percid, Error> {
+        Ok(Percid::from_now_on())
+    }
+
+    fn add(&self, _: usize) {
+        ONE.inc();
+    }
+
+    fn sum(&self) -> u64 {
+        ONE.sum().wrapping_sub(self.one)
+    }
+}
+
+/// As many as are needed, wherever a program keeps them.
+pub(super) struct Many(Vec<Counter>);
+
+impl Many {
+    pub(super) fn add_to_all(&self) {
+        self.0.iter().for_each(Counter::inc);
+    }
+
+    pub(super) fn total(&self) -> u64 {
+        self.0.iter().map(Counter::sum).sum()
+    }
+}
+
+impl FromIterator<Counter> for Many {
+    fn from_iter<I: IntoIterator<Item = Counter>>(counters: I) -> Many {
+        let mut many = Vec::with_capacity(COUNTERS);
+        many.extend(counters);
+        Many(many)
+    }
+}
+
+pub(super) struct Hoard(Many);
+
+impl Hoarding for Hoard {
+    const NAME: &'static str = "percid";
+
+    type Own = ();
+
+    fn new() -> Result<Hoard, Error> {
+        Ok(Hoard((0..COUNTERS).map(|_| Counter::new()).collect()))
+    }
+
+    fn own(&self) {}
+
+    fn add_to_all(&self, (): &()) {
+        self.0.add_to_all();
+    }
+
+    fn total(&self) -> u64 {
+        self.0.total()
+    }
+
+    fn total_of(&self, (): &()) -> u64 {
+        0
+    }
+
+    fn active_ids(&self) -> Option<u32> {
+        let sections = backend().source != Source::Thread;
+        sections.then(|| arena_stats().cid_stripes)
+    }
+}

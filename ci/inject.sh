@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# Tests with delays inside sections: signals, preemption and migration land there.
+source "$(dirname "$0")/lib.sh"
+step "tests, delays inside sections (--cfg percid_inject)"
+RUSTFLAGS="--cfg percid_inject" cargo test --target-dir target/percid_inject \
+    "${LIBRARIES[@]}" --release --tests -- --nocapture

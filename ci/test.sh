@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Everything that must hold, on this host. Each part runs by hand, too.
+source "$(dirname "$0")/lib.sh"
+ci/format.sh
+ci/clippy.sh
+ci/docs.sh
+ci/unit.sh
+ci/inject.sh
+ci/portable.sh
+ci/loom.sh
+step "all passed"
