@@ -66,24 +66,24 @@ fn signal_handlers_that_count_too() {
         HANDLED.fetch_add(1, Ordering::Relaxed);
         COUNTERS.iter().for_each(Counter::inc);
     }
-    const ADDS: u64 = 1_000_000;
-    const SIGNALLED: u64 = 4;
+    const ADDS: u64 = 100_000;
     handle(libc::SIGUSR1, on_signal);
-    std::thread::scope(|scope| {
-        for _ in 0..SIGNALLED {
+    let adds: u64 = std::thread::scope(|scope| {
+        let signalled = [(); 4].map(|()| {
             scope.spawn(|| {
-                under_signals(libc::SIGUSR1, || {
-                    for _ in 0..ADDS {
-                        COUNTERS.iter().for_each(Counter::inc);
-                    }
-                });
-            });
-        }
+                let add = || COUNTERS.iter().for_each(Counter::inc);
+                ADDS * under_signals(libc::SIGUSR1, || (0..ADDS).for_each(|_| add()))
+            })
+        });
+        signalled
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .sum()
     });
     let handled = HANDLED.load(Ordering::Relaxed);
     assert!(handled > 0, "no signal arrived");
     for counter in &COUNTERS {
-        assert_eq!(counter.sum(), SIGNALLED * ADDS + handled);
+        assert_eq!(counter.sum(), adds + handled);
     }
 }
 
@@ -101,7 +101,7 @@ fn handlers_that_count_first() {
         COUNTERS[next].add(1000);
     }
     handle(libc::SIGUSR2, on_signal);
-    under_signals(libc::SIGUSR2, || {
+    let times = under_signals(libc::SIGUSR2, || {
         for (round, counter) in COUNTERS.iter().enumerate() {
             NEXT.store(round as u64, Ordering::Relaxed);
             std::thread::yield_now();
@@ -109,7 +109,10 @@ fn handlers_that_count_first() {
         }
     });
     for (counter, handled) in COUNTERS.iter().zip(&HANDLED) {
-        assert_eq!(counter.sum(), 1 + 1000 * handled.load(Ordering::Relaxed));
+        assert_eq!(
+            counter.sum(),
+            times + 1000 * handled.load(Ordering::Relaxed)
+        );
     }
 }
 

@@ -43,9 +43,9 @@ extern "C" fn ignore(_: i32) {}
 fn signals_inside_sections() {
     handle(libc::SIGUSR1, ignore);
     at_each_point(|| {
-        const ADDS: u64 = 20_000;
+        const ADDS: u64 = 5_000;
         let counter = Counter::new();
-        under_signals(libc::SIGUSR1, || {
+        let times = under_signals(libc::SIGUSR1, || {
             for add in 0..ADDS {
                 if add % 2 == 0 {
                     counter.inc()
@@ -54,7 +54,7 @@ fn signals_inside_sections() {
                 }
             }
         });
-        (counter.sum(), ADDS)
+        (counter.sum(), times * ADDS)
     });
 }
 

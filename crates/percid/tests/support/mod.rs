@@ -51,9 +51,10 @@ pub(crate) fn pin_to(cpu: usize) {
     sched_setaffinity(Pid::from_raw(0), &set).expect("an allowed CPU");
 }
 
-/// Runs `work` while another thread sends `signal` to this one, again and again.
-/// Returns how many signals were sent.
-pub(crate) fn under_signals(signal: i32, work: impl FnOnce()) -> u64 {
+/// Repeats `work` while another thread sends `signal` to this one again and again,
+/// until many have been sent. Returns how often `work` was done.
+pub(crate) fn under_signals(signal: i32, mut work: impl FnMut()) -> u64 {
+    const MANY: u64 = 100;
     let done = AtomicBool::new(false);
     let sent = AtomicU64::new(0);
     // SAFETY: no preconditions.
@@ -67,10 +68,14 @@ pub(crate) fn under_signals(signal: i32, work: impl FnOnce()) -> u64 {
                 std::thread::sleep(Duration::from_micros(50));
             }
         });
-        work();
+        let mut times = 0;
+        while sent.load(Ordering::Relaxed) < MANY {
+            work();
+            times += 1;
+        }
         done.store(true, Ordering::Relaxed);
-    });
-    sent.into_inner()
+        times
+    })
 }
 
 /// Installs a signal handler.
