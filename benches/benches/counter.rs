@@ -20,7 +20,7 @@ fn counter(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(1));
         for implementation in *implementations {
             for threads in [1, 2] {
-                let mut entrant = Entrant::verified(implementation, threads)
+                let entrant = Entrant::verified(implementation, threads)
                     .unwrap_or_else(|why| panic!("{why}"));
                 let id = BenchmarkId::new(implementation.name, threads);
                 group.bench_function(id, |bencher| {

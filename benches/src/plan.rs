@@ -1,39 +1,40 @@
 //! Which measurements make up a run.
 
 use crate::Error;
-use crate::measure::{Effort, Entrant, in_turns};
+use crate::measure::{Effort, Field};
 use crate::record::{Figure, Spread};
-use crate::suite::{Case, Method, Suite, find};
+use crate::suite::{Case, Method, Suite, Timed, Who, find};
 
-/// A case with a number of threads: all implementations of it.
-#[derive(Clone, Copy, Debug)]
+/// Repetitions with one number of threads before it is the next one's turn.
+const TURN: u32 = 4;
+
+/// A case: all implementations of it, with all numbers of threads.
+#[derive(Clone, Debug)]
 pub struct Job {
     /// The suite.
     pub suite: &'static Suite,
     /// The case.
     pub case: &'static Case,
-    /// Threads.
-    pub threads: usize,
+    /// Numbers of threads.
+    pub threads: Vec<usize>,
 }
 
 /// The jobs for some suites and numbers of threads, in order.
 #[must_use]
 pub fn plan(suites: &[&'static Suite], threads: &[usize]) -> Vec<Job> {
-    let mut jobs = Vec::new();
-    for &suite in suites {
-        for case in suite.cases {
-            let job = |threads| Job {
-                suite,
-                case,
-                threads,
-            };
-            match case.method {
-                Method::Timed { .. } => jobs.extend(threads.iter().copied().map(job)),
-                Method::Fresh { threads, .. } => jobs.push(job(threads)),
-            }
-        }
-    }
-    jobs
+    let cases = suites
+        .iter()
+        .flat_map(|&suite| suite.cases.iter().map(move |case| (suite, case)));
+    cases
+        .map(|(suite, case)| Job {
+            suite,
+            case,
+            threads: match case.method {
+                Method::Timed { .. } => threads.to_vec(),
+                Method::Fresh { threads, .. } => vec![threads],
+            },
+        })
+        .collect()
 }
 
 /// Measures an implementation of a case in a process of its own, which calls
@@ -52,7 +53,7 @@ impl Job {
                 implementations, ..
             } => (implementations.len(), effort.processes),
         };
-        implementations as u64 * u64::from(each)
+        (implementations * self.threads.len()) as u64 * u64::from(each)
     }
 
     /// Measures all implementations, and calls `step` after each measurement.
@@ -66,17 +67,11 @@ impl Job {
         elsewhere: Elsewhere<'_>,
         step: &mut dyn FnMut(),
     ) -> Result<Vec<Figure>, Error> {
-        let figures = match &self.case.method {
+        match &self.case.method {
             Method::Timed {
                 who,
                 implementations,
-            } => {
-                let mut entrants = implementations
-                    .iter()
-                    .map(|one| Entrant::verified(one, self.threads))
-                    .collect::<Result<Vec<_>, _>>()?;
-                in_turns(&mut entrants, self.threads, *who, effort, step)?
-            }
+            } => self.run_timed(implementations, *who, effort, step),
             Method::Fresh {
                 implementations, ..
             } => {
@@ -87,29 +82,55 @@ impl Job {
                         step();
                     }
                 }
-                figures
+                Ok(self.figures(self.threads[0], figures))
             }
-        };
-        let names = self.case.method.implementations();
-        Ok(names
-            .into_iter()
-            .zip(figures)
-            .map(|(name, figures)| self.figure(name, Spread::of(figures).rounded()))
+        }
+    }
+
+    fn run_timed(
+        &self,
+        implementations: &[Timed],
+        who: Who,
+        effort: &Effort,
+        step: &mut dyn FnMut(),
+    ) -> Result<Vec<Figure>, Error> {
+        let fields = self.threads.iter();
+        let mut fields = fields
+            .map(|&threads| Field::new(implementations, threads, who, effort.run))
+            .collect::<Result<Vec<_>, _>>()?;
+        for start in (0..effort.repetitions).step_by(TURN as usize) {
+            let turn = start..effort.repetitions.min(start + TURN);
+            for field in &mut fields {
+                field.run(turn.clone(), step)?;
+            }
+        }
+        let fields = self.threads.iter().zip(fields);
+        Ok(fields
+            .flat_map(|(&threads, field)| self.figures(threads, field.times()))
             .collect())
     }
 
-    fn figure(&self, implementation: &str, spread: Spread) -> Figure {
-        Figure {
-            suite: self.suite.name.to_owned(),
-            case: self.case.name.to_owned(),
-            implementation: implementation.to_owned(),
-            threads: self.threads,
-            unit: self.case.unit.to_owned(),
-            median: spread.median,
-            min: spread.min,
-            max: spread.max,
-            runs: spread.runs,
-        }
+    /// What each implementation came to.
+    fn figures(&self, threads: usize, results: Vec<Vec<f64>>) -> Vec<Figure> {
+        let names = self.case.method.implementations();
+        names
+            .into_iter()
+            .zip(results)
+            .map(|(implementation, results)| {
+                let spread = Spread::of(results).rounded();
+                Figure {
+                    suite: self.suite.name.to_owned(),
+                    case: self.case.name.to_owned(),
+                    implementation: implementation.to_owned(),
+                    threads,
+                    unit: self.case.unit.to_owned(),
+                    median: spread.median,
+                    min: spread.min,
+                    max: spread.max,
+                    runs: spread.runs,
+                }
+            })
+            .collect()
     }
 }
 

@@ -113,13 +113,16 @@ pub struct Fresh {
 /// Behind a virtual call for thousands of operations, never for one: the loop
 /// stands in [`run`](Workload::run), compiled for the implementation.
 pub trait Workload: Sync {
+    /// Starts from nothing; called before threads enter.
+    fn begin(&self);
+
     /// Called by each thread once, before it runs.
     fn enter(&self, _thread: usize) {}
 
     /// Does [`OPERATIONS`] operations `rounds` times, as thread number `thread`.
     fn run(&self, thread: usize, rounds: u64);
 
-    /// Compares what the structure says with what was done to it.
+    /// Compares what the structure says with what was done to it since it began.
     ///
     /// # Errors
     ///
@@ -131,11 +134,11 @@ pub trait Workload: Sync {
 /// in all implementations alike.
 pub const OPERATIONS: u64 = 8;
 
-/// What was done to a workload since it was made.
+/// What was done to a workload since it began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Done {
-    /// Calls of [`Workload::enter`].
-    pub entered: u64,
+    /// Threads that have entered.
+    pub threads: u64,
     /// Operations, by all threads.
     pub operations: u64,
 }

@@ -1,16 +1,17 @@
 //! Every suite at the least effort: that the machinery is right, never how fast.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use percid_benches::Error;
 use percid_benches::compare::Which;
-use percid_benches::measure::{Effort, Entrant, in_turns};
+use percid_benches::measure::{Effort, Entrant, Field};
 use percid_benches::plan::{measure_here, plan};
 use percid_benches::record::Figure;
 use percid_benches::suite::{Done, Method, OPERATIONS, SUITES, Timed, Who, Workload, find};
 
 const LEAST: Effort = Effort {
-    repetitions: 3,
+    repetitions: 5,
     run: Duration::from_micros(50),
     processes: 2,
 };
@@ -25,9 +26,14 @@ fn every_case_runs_and_every_comparison_has_its_figures() {
             let elsewhere = |_: &_, _| Ok(8.0);
             let found = job.run(&LEAST, &elsewhere, &mut || steps += 1).unwrap();
             assert_eq!(steps, job.steps(&LEAST));
-            assert_eq!(found.len(), job.case.method.implementations().len());
-            for figure in &found {
-                assert_eq!(figure.threads, job.threads);
+            let implementations = job.case.method.implementations();
+            assert_eq!(found.len(), implementations.len() * job.threads.len());
+            for (number, figure) in found.iter().enumerate() {
+                assert_eq!(figure.threads, job.threads[number / implementations.len()]);
+                assert_eq!(
+                    figure.implementation,
+                    implementations[number % implementations.len()]
+                );
                 assert!(figure.min <= figure.median && figure.median <= figure.max);
                 assert!(figure.min > 0.0, "{figure:?}");
             }
@@ -73,25 +79,30 @@ fn names_are_found() {
 }
 
 #[test]
-fn cases_with_processes_of_their_own_run_once() {
+fn cases_with_processes_of_their_own_choose_their_threads() {
     let counter = find("counter").unwrap();
-    let jobs = plan(&[counter], &[1, 2]);
-    let fresh = |job: &&percid_benches::plan::Job| matches!(job.case.method, Method::Fresh { .. });
-    assert_eq!(jobs.len(), 7);
-    assert_eq!(jobs.iter().filter(fresh).count(), 1);
+    for job in plan(&[counter], &[1, 3]) {
+        let threads: &[usize] = match job.case.method {
+            Method::Timed { .. } => &[1, 3],
+            Method::Fresh { .. } => &[2],
+        };
+        assert_eq!(job.threads, threads, "{}", job.case.name);
+    }
 }
 
 /// Loses one operation in each run.
 struct Careless;
 
 impl Workload for Careless {
+    fn begin(&self) {}
+
     fn run(&self, _: usize, _: u64) {}
 
     fn check(&self, done: Done) -> Result<(), Error> {
         assert_eq!(done.operations % OPERATIONS, 0);
         Err(Error::Wrong {
             implementation: "careless",
-            counted: done.operations - done.entered,
+            counted: done.operations - done.threads,
             expected: done.operations,
         })
     }
@@ -109,14 +120,20 @@ fn a_wrong_result_is_never_timed() {
     assert!(why.to_string().starts_with("careless counted"), "{why}");
 }
 
-/// Right as long as nobody is timed.
-struct Forgetful(u64);
+/// Right once, and then never again.
+struct Forgetful(AtomicU32);
 
 impl Workload for Forgetful {
-    fn run(&self, _: usize, _: u64) {}
+    fn begin(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn run(&self, _: usize, rounds: u64) {
+        (0..rounds).for_each(|round| _ = std::hint::black_box(round));
+    }
 
     fn check(&self, done: Done) -> Result<(), Error> {
-        if done.entered == self.0 {
+        if self.0.load(Ordering::Relaxed) == 1 {
             return Ok(());
         }
         Err(Error::Wrong {
@@ -131,10 +148,10 @@ impl Workload for Forgetful {
 fn what_was_timed_is_verified_as_well() {
     let forgetful = Timed {
         name: "forgetful",
-        make: |threads| Ok(Box::new(Forgetful(threads as u64))),
+        make: |_| Ok(Box::new(Forgetful(AtomicU32::new(0)))),
     };
-    let mut entrants = [Entrant::verified(&forgetful, 2).unwrap()];
-    let timed = in_turns(&mut entrants, 2, Who::All, &LEAST, &mut || {});
+    assert!(Entrant::verified(&forgetful, 2).is_ok());
+    let timed = Field::new(&[forgetful], 2, Who::All, LEAST.run);
     assert!(matches!(timed, Err(Error::Wrong { .. })));
 }
 

@@ -17,6 +17,9 @@ pub(super) trait Adding: Sized + Sync + 'static {
     /// For so many threads.
     fn new(threads: usize) -> Result<Self, Error>;
 
+    /// Sets all of them to zero, while nobody adds.
+    fn reset(&self);
+
     /// Finds a thread's way, once before it adds.
     ///
     /// Counters that the compiler might keep to itself must be shown to
@@ -59,6 +62,10 @@ fn add<A: Adding, const WHICH: usize>(way: A::Way<'_>) {
 struct One<A>(A);
 
 impl<A: Adding> Workload for One<A> {
+    fn begin(&self) {
+        self.0.reset();
+    }
+
     fn run(&self, thread: usize, rounds: u64) {
         let way = self.0.way(thread);
         for _ in 0..rounds {
@@ -82,6 +89,10 @@ impl<A: Adding> Workload for One<A> {
 struct Eight<A>(A);
 
 impl<A: Adding> Workload for Eight<A> {
+    fn begin(&self) {
+        self.0.reset();
+    }
+
     fn run(&self, thread: usize, rounds: u64) {
         let way = self.0.way(thread);
         for _ in 0..rounds {

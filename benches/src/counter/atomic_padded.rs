@@ -19,6 +19,11 @@ pub(super) struct AtomicPadded {
 }
 
 impl AtomicPadded {
+    fn reset(&self) {
+        let counters = self.shards.iter().flatten();
+        counters.for_each(|one| one.store(0, Ordering::Relaxed));
+    }
+
     fn total(&self, which: usize) -> u64 {
         let shards = self.shards.iter();
         shards
@@ -35,6 +40,10 @@ impl Adding for AtomicPadded {
     fn new(threads: usize) -> Result<AtomicPadded, Error> {
         let shards = (0..threads).map(|_| Eight::default()).collect();
         Ok(AtomicPadded { shards })
+    }
+
+    fn reset(&self) {
+        AtomicPadded::reset(self);
     }
 
     fn way(&self, thread: usize) -> &Eight {
@@ -56,6 +65,10 @@ impl Summing for AtomicPadded {
 
     fn new(threads: usize) -> Result<AtomicPadded, Error> {
         Adding::new(threads)
+    }
+
+    fn reset(&self) {
+        AtomicPadded::reset(self);
     }
 
     fn add(&self, thread: usize) {

@@ -19,6 +19,13 @@ pub(super) struct AtomicShared {
     counters: Eight,
 }
 
+impl AtomicShared {
+    fn reset(&self) {
+        let counters = self.counters.iter();
+        counters.for_each(|one| one.store(0, Ordering::Relaxed));
+    }
+}
+
 impl Adding for AtomicShared {
     const NAME: &'static str = NAME;
 
@@ -26,6 +33,10 @@ impl Adding for AtomicShared {
 
     fn new(_: usize) -> Result<AtomicShared, Error> {
         Ok(AtomicShared::default())
+    }
+
+    fn reset(&self) {
+        AtomicShared::reset(self);
     }
 
     fn way(&self, _: usize) -> &Eight {
@@ -47,6 +58,10 @@ impl Summing for AtomicShared {
 
     fn new(_: usize) -> Result<AtomicShared, Error> {
         Ok(AtomicShared::default())
+    }
+
+    fn reset(&self) {
+        AtomicShared::reset(self);
     }
 
     fn add(&self, _: usize) {

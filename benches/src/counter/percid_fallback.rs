@@ -26,6 +26,10 @@ impl PercidFallback {
         let counters = (0..counters).map(|_| counter()).collect::<Result<_, _>>()?;
         Ok(PercidFallback { counters })
     }
+
+    fn reset(&self) {
+        self.counters.iter().for_each(|counter| _ = counter.take());
+    }
 }
 
 impl Adding for PercidFallback {
@@ -35,6 +39,10 @@ impl Adding for PercidFallback {
 
     fn new(_: usize) -> Result<PercidFallback, Error> {
         PercidFallback::with(8)
+    }
+
+    fn reset(&self) {
+        PercidFallback::reset(self);
     }
 
     fn way(&self, _: usize) -> &[Counter; 8] {
@@ -56,6 +64,10 @@ impl Summing for PercidFallback {
 
     fn new(_: usize) -> Result<PercidFallback, Error> {
         PercidFallback::with(1)
+    }
+
+    fn reset(&self) {
+        PercidFallback::reset(self);
     }
 
     fn add(&self, _: usize) {

@@ -17,6 +17,9 @@ pub(super) trait Summing: Sized + Sync + 'static {
     /// For so many threads.
     fn new(threads: usize) -> Result<Self, Error>;
 
+    /// Sets it to zero, while nobody adds.
+    fn reset(&self);
+
     /// Adds 1, as thread number `thread`.
     fn add(&self, thread: usize);
 
@@ -35,6 +38,10 @@ pub(super) const fn of<S: Summing>() -> Timed {
 struct Sum<S>(S);
 
 impl<S: Summing> Workload for Sum<S> {
+    fn begin(&self) {
+        self.0.reset();
+    }
+
     fn enter(&self, thread: usize) {
         (0..ADDED).for_each(|_| self.0.add(thread));
     }
@@ -48,6 +55,6 @@ impl<S: Summing> Workload for Sum<S> {
     }
 
     fn check(&self, done: Done) -> Result<(), Error> {
-        expect(S::NAME, self.0.sum(), done.entered * ADDED)
+        expect(S::NAME, self.0.sum(), done.threads * ADDED)
     }
 }

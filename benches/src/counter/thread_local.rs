@@ -56,6 +56,11 @@ impl Adding for ThreadLocal {
         Ok(ThreadLocal::default())
     }
 
+    fn reset(&self) {
+        let brought = self.brought.iter();
+        brought.for_each(|one| one.store(0, Ordering::Relaxed));
+    }
+
     fn way(&self, _: usize) {
         with_each(|_, cell| _ = black_box(std::ptr::from_ref(cell)));
     }
@@ -113,8 +118,9 @@ thread_local! {
 }
 
 /// The registry counts for the whole process: this is what it had before.
+#[derive(Default)]
 pub(super) struct Registering {
-    before: u64,
+    before: AtomicU64,
 }
 
 impl Registering {
@@ -129,8 +135,11 @@ impl Summing for Registering {
     const NAME: &'static str = NAME;
 
     fn new(_: usize) -> Result<Registering, Error> {
-        let before = Registering::total();
-        Ok(Registering { before })
+        Ok(Registering::default())
+    }
+
+    fn reset(&self) {
+        self.before.store(Registering::total(), Ordering::Relaxed);
     }
 
     fn add(&self, _: usize) {
@@ -142,7 +151,7 @@ impl Summing for Registering {
     }
 
     fn sum(&self) -> u64 {
-        Registering::total() - self.before
+        Registering::total() - self.before.load(Ordering::Relaxed)
     }
 }
 

@@ -1,2 +1,18 @@
-//! x
-fn main() {}
+//! The `percid` program: what this machine gives to structures sharded by the
+//! concurrency id, and how fast they are here beside their peers.
+
+mod args;
+mod bench;
+mod doctor;
+mod error;
+mod exit;
+mod output;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    exit::code(args::Arguments::parse().run())
+}

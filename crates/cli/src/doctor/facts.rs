@@ -1,0 +1,205 @@
+//! What is here, before anybody judges it.
+
+use std::fs;
+
+use percid::{Backend, Counter};
+use percid_benches::cpus;
+use percid_benches::machine::Machine;
+use percid_cid::{BACKEND_VARIABLE, POSSIBLE_VARIABLE, requested};
+use percid_rseq::{Owner, RegistrationError, membarrier};
+use serde::Serialize;
+
+/// What this process can see.
+#[derive(Debug)]
+pub(super) struct Facts {
+    pub(super) machine: Machine,
+    pub(super) backend: Backend,
+    pub(super) rseq: Rseq,
+    pub(super) membarrier: Membarrier,
+    pub(super) cpus: Cpus,
+    pub(super) environment: Vec<Variable>,
+    /// Address space that counters live in, or why there is none.
+    pub(super) arena: Result<usize, String>,
+}
+
+/// Restartable sequences.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Rseq {
+    /// `libc`, `percid`, or nobody.
+    pub(super) owner: Option<&'static str>,
+    /// Bytes of a thread's area.
+    pub(super) registered_size: Option<u32>,
+    /// Bytes that the kernel fills, if it says so.
+    pub(super) advertised_size: Option<u32>,
+    /// Alignment that it asks for, if it says so.
+    pub(super) advertised_align: Option<u32>,
+    pub(super) features: Features,
+    /// Why threads cannot run sections.
+    #[serde(serialize_with = "as_text")]
+    pub(super) refused: Option<RegistrationError>,
+}
+
+/// What a registered area tells.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(super) struct Features {
+    pub(super) cpu_id: bool,
+    pub(super) node_id: bool,
+    pub(super) mm_cid: bool,
+    pub(super) slice_extension: bool,
+}
+
+/// The barriers that the kernel lets this process use.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct Membarrier {
+    pub(super) private_expedited: bool,
+    pub(super) private_expedited_rseq: bool,
+}
+
+/// How many CPUs.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct Cpus {
+    /// That this kernel can ever have.
+    pub(super) possible: u32,
+    /// That percid expects: other than the above if the environment says so.
+    pub(super) assumed: u32,
+    pub(super) online: usize,
+    pub(super) allowed: usize,
+}
+
+/// A variable of the environment that changes what percid does.
+#[derive(Debug, Serialize)]
+pub(super) struct Variable {
+    pub(super) name: &'static str,
+    pub(super) value: String,
+    pub(super) effect: &'static str,
+}
+
+impl Facts {
+    pub(super) fn gather() -> Facts {
+        let commands = membarrier::commands();
+        Facts {
+            machine: Machine::here(),
+            backend: percid::backend(),
+            rseq: rseq(),
+            membarrier: Membarrier {
+                private_expedited: commands.private_expedited,
+                private_expedited_rseq: commands.private_expedited_rseq,
+            },
+            cpus: Cpus {
+                possible: percid_rseq::possible_cpus(),
+                assumed: percid_cid::possible_cids(),
+                online: cpus::online(),
+                allowed: cpus::allowed().len(),
+            },
+            environment: environment(),
+            arena: Counter::try_new()
+                .map(|_| percid::arena_stats().reserved)
+                .map_err(|why| why.to_string()),
+        }
+    }
+}
+
+fn rseq() -> Rseq {
+    let (advertised_size, advertised_align) = advertised();
+    let advertised = Rseq {
+        advertised_size,
+        advertised_align,
+        ..Rseq::default()
+    };
+    match percid_rseq::registration() {
+        Err(why) => Rseq {
+            refused: Some(why),
+            ..advertised
+        },
+        Ok(found) => Rseq {
+            owner: Some(match found.owner {
+                Owner::Libc => "libc",
+                Owner::Percid => "percid",
+            }),
+            registered_size: Some(found.size),
+            features: Features {
+                cpu_id: true,
+                node_id: found.features.node_id,
+                mm_cid: found.features.mm_cid,
+                slice_extension: found.features.slice_extension,
+            },
+            ..advertised
+        },
+    }
+}
+
+/// Size and alignment from the auxiliary vector. Also where nothing could be
+/// registered, and nothing where the kernel says nothing.
+fn advertised() -> (Option<u32>, Option<u32>) {
+    const AT_RSEQ_FEATURE_SIZE: usize = 27;
+    const AT_RSEQ_ALIGN: usize = 28;
+    const WORD: usize = size_of::<usize>();
+    let vector = fs::read("/proc/self/auxv").unwrap_or_default();
+    let words: Vec<usize> = vector
+        .chunks_exact(WORD)
+        .filter_map(|word| Some(usize::from_ne_bytes(word.try_into().ok()?)))
+        .collect();
+    let value = |key| {
+        let pair = words.chunks_exact(2).find(|pair| pair[0] == key)?;
+        u32::try_from(pair[1]).ok()
+    };
+    (value(AT_RSEQ_FEATURE_SIZE), value(AT_RSEQ_ALIGN))
+}
+
+fn environment() -> Vec<Variable> {
+    const TUNABLES: &str = "GLIBC_TUNABLES";
+    const RSEQ: &str = "glibc.pthread.rseq=";
+    let mut found = Vec::new();
+    let mut add = |name, effect| {
+        let value = std::env::var_os(name).unwrap_or_default();
+        found.push(Variable {
+            name,
+            value: value.to_string_lossy().into_owned(),
+            effect,
+        });
+    };
+    if let Some(value) = requested(BACKEND_VARIABLE) {
+        add(
+            BACKEND_VARIABLE,
+            match value.as_str() {
+                "fallback" => "percid uses no sections",
+                _ => "warning: not a known value, ignored; the only one is 'fallback'",
+            },
+        );
+    }
+    if let Some(value) = requested(POSSIBLE_VARIABLE) {
+        add(
+            POSSIBLE_VARIABLE,
+            match value.as_str().parse::<u32>() {
+                Ok(1..=65536) => "percid expects as many ids",
+                Ok(_) => "warning: outside of 1 to 65536, the nearest of which is used",
+                Err(_) => "warning: not a number, ignored",
+            },
+        );
+    }
+    let tunables = std::env::var(TUNABLES).unwrap_or_default();
+    let of_rseq = tunables
+        .split(':')
+        .rev()
+        .find_map(|one| one.strip_prefix(RSEQ));
+    if let Some(value) = of_rseq {
+        add(
+            TUNABLES,
+            match value {
+                "0" => "libc registers no areas, so percid registers its own",
+                _ => "libc registers areas, as it does anyway",
+            },
+        );
+    }
+    found
+}
+
+fn as_text<S: serde::Serializer>(
+    error: &Option<RegistrationError>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match error {
+        Some(error) => serializer.collect_str(error),
+        None => serializer.serialize_none(),
+    }
+}

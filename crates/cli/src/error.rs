@@ -1,0 +1,43 @@
+//! What can go wrong: what happened, why, and what to do.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::exit::Exit;
+
+/// Why the program did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(
+        "there is no suite '{name}': nothing was measured; the suites are: {known} \
+         (percid bench --list shows their cases)"
+    )]
+    UnknownSuite { name: String, known: String },
+    #[error(
+        "cannot write results to '{}': {why}; nothing was measured; \
+         name a file in a directory that exists and that you may write to",
+        path.display()
+    )]
+    Target { path: PathBuf, why: io::Error },
+    #[error("the results could not be written to '{}': {why}; the file is as it was before", path.display())]
+    Results { path: PathBuf, why: io::Error },
+    #[error("the measurement was stopped: {0}")]
+    Measure(#[from] percid_benches::Error),
+    #[error("cannot write to the standard output: {0}")]
+    Output(io::Error),
+    #[error("cannot put the answer into JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+impl Error {
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Error::UnknownSuite { .. } | Error::Target { .. } => Exit::Usage,
+            Error::Measure(percid_benches::Error::Unknown { .. }) => Exit::Usage,
+            Error::Measure(percid_benches::Error::OtherIds { .. }) => Exit::Again,
+            Error::Measure(_) | Error::Results { .. } | Error::Output(_) | Error::Json(_) => {
+                Exit::Failed
+            }
+        }
+    }
+}
