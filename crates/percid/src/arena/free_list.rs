@@ -123,6 +123,19 @@ impl FreeList {
         Ok(None)
     }
 
+    /// Gives a word back that was taken from `fresh` just now, if none was since. It
+    /// is as if it had never been taken, and needs no link.
+    // Ordering: Relaxed, as in `fresh`: nobody has touched the word.
+    pub(crate) fn unfresh(&self, index: u32) -> bool {
+        let taken =
+            self.fresh
+                .compare_exchange(index + 1, index, Ordering::Relaxed, Ordering::Relaxed);
+        if taken.is_ok() {
+            self.used.fetch_sub(1, Ordering::Relaxed);
+        }
+        taken.is_ok()
+    }
+
     /// Words in use at this moment.
     pub(crate) fn used(&self) -> u32 {
         self.used.load(Ordering::Relaxed)
@@ -155,6 +168,16 @@ mod tests {
         assert_eq!(list.pop(|i| &links[i as usize]), Some(2));
         assert_eq!(list.pop(|i| &links[i as usize]), None);
         assert_eq!(list.used(), 3);
+    }
+
+    #[test]
+    fn the_last_fresh_word_can_be_given_back() {
+        let list = FreeList::new(1);
+        let fresh = || list.fresh(9, |_| Ok::<(), ()>(()));
+        assert_eq!((fresh(), fresh()), (Ok(Some(1)), Ok(Some(2))));
+        assert!(!list.unfresh(1), "another came after it");
+        assert!(list.unfresh(2));
+        assert_eq!((list.used(), fresh()), (1, Ok(Some(2))));
     }
 
     #[test]

@@ -256,6 +256,33 @@ mod free_list {
             assert_eq!(list.used(), 2);
         });
     }
+
+    /// One thread takes a word and gives it back; two words are never one.
+    #[test]
+    fn fresh_words_that_are_given_back_differ() {
+        holds(|| {
+            let list = Arc::new(FreeList::new(1));
+            let fresh = |list: &FreeList| list.fresh(4, |_| Ok::<(), ()>(())).unwrap();
+            let other = {
+                let list = Arc::clone(&list);
+                thread::spawn(move || {
+                    let first = fresh(&list).unwrap();
+                    let returned = list.unfresh(first);
+                    (!returned)
+                        .then_some(first)
+                        .into_iter()
+                        .chain(fresh(&list))
+                        .collect()
+                })
+            };
+            let mut words: Vec<u32> = [fresh(&list), fresh(&list)].into_iter().flatten().collect();
+            words.extend::<Vec<u32>>(other.join().unwrap());
+            let held = words.len() as u32;
+            words.sort_unstable();
+            words.dedup();
+            assert_eq!((words.len() as u32, list.used()), (held, held));
+        });
+    }
 }
 
 mod ledger_model {

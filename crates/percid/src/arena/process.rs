@@ -96,6 +96,14 @@ impl Arena {
         }
     }
 
+    /// Gives a word back that nobody has used: who lost the race to a counter's
+    /// first use. Touches no memory if it can be helped.
+    pub(super) fn give_back_unused(&self, layout: Layout, index: u32) {
+        if !self.free.unfresh(index) {
+            self.free(layout, index);
+        }
+    }
+
     /// Gives a word back that nobody uses any more.
     pub(super) fn free(&self, layout: Layout, index: u32) {
         for word in self.words(layout, index) {
@@ -134,7 +142,10 @@ impl Arena {
     /// Adds to the word of the thread's stripe.
     pub(super) fn add_by_thread(&self, layout: Layout, index: u32, n: u64) {
         let threads = self.frontier.stripes(Kind::Thread);
-        let mut stripe = thread_stripe() % layout.threads;
+        let mut stripe = thread_stripe();
+        if stripe >= layout.threads {
+            stripe %= layout.threads;
+        }
         if stripe >= threads.get() && !self.activate(layout, Kind::Thread, stripe) {
             // Open since the word was allocated, for it was announced before.
             stripe = 0;

@@ -152,7 +152,12 @@ impl Word {
         match placed {
             Ok(_) => decode(mine),
             Err(first) => {
-                give_back(mine);
+                match decode(mine) {
+                    Some(Place::Sections(layout, index) | Place::ByThread(layout, index)) => {
+                        arena().give_back_unused(layout, index);
+                    }
+                    _ => give_back(mine),
+                }
                 decode(first)
             }
         }
