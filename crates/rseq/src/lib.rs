@@ -23,7 +23,7 @@
 //!
 //! ```
 //! use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-//! use percid_rseq::section::{self, WordAddress};
+//! use percid_rseq::section::{self, MmCid, WordAddress};
 //!
 //! // One stripe, 8 bytes apart from the next: enough for cid 0 only.
 //! static LIMIT: AtomicU32 = AtomicU32::new(1);
@@ -31,7 +31,7 @@
 //!
 //! if percid_rseq::enter_thread().is_ok() {
 //!     // SAFETY: the limit is 1, so only stripe 0 is written: `WORD` itself.
-//!     let done = unsafe { section::add::<3>(&LIMIT, WordAddress::new(WORD.as_ptr()), 5) };
+//!     let done = unsafe { section::add::<_, 3>(MmCid { limit: &LIMIT }, WordAddress::new(WORD.as_ptr()), 5) };
 //!     // A thread that runs alone has cid 0, but is it alone? Ask, never assume.
 //!     if done.is_ok() {
 //!         assert_eq!(WORD.load(Ordering::Relaxed), 5);

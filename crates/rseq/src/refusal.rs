@@ -11,6 +11,10 @@ pub enum Refusal {
     Aborted,
     /// The word did not hold the expected value.
     Mismatch,
+    /// There is nothing to pop, or no pointer to add through.
+    Empty,
+    /// There is no room to push.
+    Full,
     /// The thread has no registered rseq area: [`enter_thread`] first, or use
     /// the fallback.
     ///
@@ -28,6 +32,8 @@ impl fmt::Display for Refusal {
         f.write_str(match self {
             Refusal::Aborted => "the section was restarted by the kernel",
             Refusal::Mismatch => "the word did not hold the expected value",
+            Refusal::Empty => "there is nothing to take",
+            Refusal::Full => "there is no room left",
             Refusal::NotRegistered => "the thread has no registered rseq area",
             Refusal::BeyondLimit => {
                 "the thread's cid is at or above the limit of activated stripes"

@@ -1,32 +1,43 @@
 //! The operations: one critical section each.
 //!
-//! Every operation works on *stripes*. The word of cid `c` stands `c << SHIFT`
-//! bytes after `word`, its address in stripe 0; `limit` is the number of stripes
-//! that may be touched. An operation either commits with one
-//! store or returns a [`Refusal`] and has stored nothing; it never retries by
-//! itself, so a debugger that steps through it cannot hang it.
+//! Every operation works on *stripes*. The word of id `c` stands `c << SHIFT`
+//! bytes after `word`, its address in stripe 0. Which id, and how many stripes may
+//! be touched, says the [`Index`]. An operation either commits with one store or
+//! returns a [`Refusal`] and has changed nothing that anybody else can reach; it
+//! never retries by itself, so a debugger that steps through it cannot hang it.
+//! [`retry`] does, a bounded number of times.
 //!
-//! An id is valid only inside the section that loaded it, so no operation
-//! returns one.
+//! An id is valid only inside the section that loaded it, so no operation returns
+//! one.
+//!
+//! | index | the id is | for |
+//! | --- | --- | --- |
+//! | [`MmCid`] | the kernel's concurrency id | the process's own stripes (Linux 6.3) |
+//! | [`Table`] | what a table holds for the CPU | domains with ids of their own |
+//! | [`Cpu`] | the CPU number | memory that several processes share |
 //!
 //! | operation | in one section |
 //! | --- | --- |
-//! | [`increment`] | `*w += 1` |
-//! | [`add`] | `*w += n` |
-//! | [`load`] | `return *w` |
-//! | [`compare_store`] | `if *w == expected { *w = new }` |
+//! | [`increment`], [`add`] | `*w += n` |
+//! | [`add_through`] | `*(*w + distance) += n` |
+//! | [`load`], [`swap`] | `*w`, and leaves another |
+//! | [`compare_store`], [`compare_compare_store`] | stores if one or two words are as expected |
+//! | [`list_push`], [`list_pop`] | an intrusive list with its head in `*w` |
+//! | [`array_push`], [`array_pop`], and by batch | a stack of words behind a length |
+//! | [`copy_push`], [`copy_pop`] | a stack of bytes behind a length |
+//! | [`copy_out`] | a consistent copy of a stripe's bytes |
 //!
 //! # Cost
 //!
-//! Five loads (the thread's area, registration, cid, limit, the word) and two
-//! plain stores (the section's descriptor and the word); no atomic
+//! An increment is five loads (the thread's area, registration, id, limit, the
+//! word) and two plain stores (the section's descriptor and the word); no atomic
 //! read-modify-write, no fence. About twice an increment of a thread-local.
 //!
 //! # Memory model
 //!
 //! A committed store is a relaxed atomic store: read it elsewhere with atomics.
-//! Sections of one cid are ordered after one another, on whatever CPU they run:
-//! the kernel hands an id over with a full barrier. Words that sections store to
+//! Sections of one id are ordered after one another, on whatever CPU they run:
+//! who hands an id over does it with a full barrier. Words that sections store to
 //! must never be changed by anybody else's read-modify-write or store, for a
 //! section's load and commit are two steps to any other CPU.
 //!
@@ -35,9 +46,14 @@
 //! Restartable sequences: P. Turner and A. Hunter (2013), M. Desnoyers (Linux
 //! 4.18); the operations follow the pseudocode of librseq.
 
-use core::sync::atomic::AtomicU32;
+use core::marker::PhantomData;
+use core::sync::atomic::{AtomicU32, AtomicU64};
 
-use crate::{Refusal, arch};
+use crate::arch::{self, Operations};
+use crate::{Refusal, enter_thread};
+
+/// True where this target has sections at all.
+pub const SUPPORTED: bool = arch::SUPPORTED;
 
 /// The address of a word in stripe 0.
 ///
@@ -63,34 +79,115 @@ impl WordAddress {
     }
 }
 
-/// True where this target has sections at all.
-pub const SUPPORTED: bool = arch::SUPPORTED;
+/// Where a section finds its id: [`MmCid`], [`Table`] or [`Cpu`].
+#[allow(private_bounds, reason = "nobody else can write a section")]
+pub trait Index: Operations {}
 
-/// Adds 1 to the current cid's word.
+/// The kernel's concurrency id, below a limit.
+#[derive(Clone, Copy, Debug)]
+pub struct MmCid<'a> {
+    /// Number of stripes that may be touched.
+    pub limit: &'a AtomicU32,
+}
+
+/// The CPU number, below a limit.
+#[derive(Clone, Copy, Debug)]
+pub struct Cpu<'a> {
+    /// Number of stripes that may be touched.
+    pub limit: &'a AtomicU32,
+}
+
+/// The id that a table holds for the CPU, below a limit.
+#[derive(Clone, Copy, Debug)]
+pub struct Table<'a> {
+    pub(crate) table: *const TableHead,
+    life: PhantomData<&'a TableHead>,
+}
+
+/// What stands before the slots of a table.
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub struct TableHead {
+    /// Number of stripes that may be touched.
+    pub limit: AtomicU32,
+    /// Number of slots that follow.
+    pub cpus: u32,
+}
+
+/// One slot of a table, on a cache line of its own. Sections load the low half: an
+/// id, or anything at or above the limit for "none".
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub struct Slot(pub AtomicU64);
+
+impl<'a> Table<'a> {
+    /// A table at `head`.
+    ///
+    /// # Safety
+    ///
+    /// `head.cpus` slots follow `head` directly, and all live for `'a`.
+    #[must_use]
+    pub const unsafe fn new(head: *const TableHead) -> Table<'a> {
+        Table {
+            table: head,
+            life: PhantomData,
+        }
+    }
+}
+
+impl Index for MmCid<'_> {}
+impl Index for Cpu<'_> {}
+impl Index for Table<'_> {}
+
+/// How often [`retry`] tries.
+pub const ATTEMPTS: u32 = 8;
+
+/// Repeats an operation that the kernel aborts, or whose thread has not entered,
+/// at most [`ATTEMPTS`] times.
+///
+/// # Errors
+///
+/// What the operation returned last. After [`Refusal::Aborted`] take the slow path
+/// of the structure: a debugger, or a scheduler's worst day, may abort a section
+/// for as long as anybody cares to try.
+#[inline]
+pub fn retry<T>(mut operation: impl FnMut() -> Result<T, Refusal>) -> Result<T, Refusal> {
+    let mut attempts = 1;
+    loop {
+        match operation() {
+            Err(Refusal::Aborted) if attempts < ATTEMPTS => {}
+            Err(Refusal::NotRegistered) if attempts < ATTEMPTS && enter_thread().is_ok() => {}
+            outcome => return outcome,
+        }
+        attempts += 1;
+    }
+}
+
+/// Adds 1 to the current id's word.
 ///
 /// The same as [`add`] of 1 in one instruction less.
 ///
 /// # Errors
 ///
 /// [`Refusal::Aborted`], [`Refusal::NotRegistered`], [`Refusal::BeyondLimit`],
-/// [`Refusal::Unsupported`]. Nothing was stored.
+/// [`Refusal::Unsupported`].
 ///
 /// # Safety
 ///
-/// For every cid `c` below any value that `limit` ever holds during the call, the
-/// word in stripe `c`, at `word` plus `c << SHIFT` bytes, is mapped and writable,
+/// For every id `c` below any value that the limit ever holds during the call,
+/// the word in stripe `c`, `c << SHIFT` bytes after `word`, is mapped and writable
 /// and changed by sections only.
 #[inline(always)]
-pub unsafe fn increment<const SHIFT: u32>(
-    limit: &AtomicU32,
+pub unsafe fn increment<I: Index, const SHIFT: u32>(
+    index: I,
     word: WordAddress,
 ) -> Result<(), Refusal> {
     debug_assert!(word.0 != 0, "a word at address 0");
     // SAFETY: the caller's contract is the operation's.
-    unsafe { arch::increment::<SHIFT>(limit, word) }
+    unsafe { index.increment::<SHIFT>(word) }
 }
 
-/// Adds `n` to the current cid's word, wrapping.
+/// Adds `n` to the current id's word, wrapping.
 ///
 /// # Errors
 ///
@@ -100,50 +197,319 @@ pub unsafe fn increment<const SHIFT: u32>(
 ///
 /// As [`increment`].
 #[inline(always)]
-pub unsafe fn add<const SHIFT: u32>(
-    limit: &AtomicU32,
+pub unsafe fn add<I: Index, const SHIFT: u32>(
+    index: I,
     word: WordAddress,
     n: u64,
 ) -> Result<(), Refusal> {
     debug_assert!(word.0 != 0, "a word at address 0");
     // SAFETY: the caller's contract is the operation's.
-    unsafe { arch::add::<SHIFT>(limit, word, n) }
+    unsafe { index.add::<SHIFT>(word, n) }
 }
 
-/// Loads the current cid's word.
+/// Adds `n`, wrapping, to the word that lies `distance` bytes after where the
+/// current id's word points.
 ///
 /// # Errors
 ///
-/// As [`increment`].
+/// As [`increment`], and [`Refusal::Empty`] if the pointer is null.
 ///
 /// # Safety
 ///
-/// As [`increment`], but the words need not be writable.
+/// As [`increment`]. So is what the pointer leads to, if it is not null.
 #[inline(always)]
-pub unsafe fn load<const SHIFT: u32>(limit: &AtomicU32, word: WordAddress) -> Result<u64, Refusal> {
+pub unsafe fn add_through<I: Index, const SHIFT: u32>(
+    index: I,
+    word: WordAddress,
+    distance: isize,
+    n: u64,
+) -> Result<(), Refusal> {
     debug_assert!(word.0 != 0, "a word at address 0");
     // SAFETY: the caller's contract is the operation's.
-    unsafe { arch::load::<SHIFT>(limit, word) }
+    unsafe { index.add_through::<SHIFT>(word, distance, n) }
 }
 
-/// Stores `new` in the current cid's word if it holds `expected`.
+/// Loads the current id's word.
 ///
 /// # Errors
 ///
-/// As [`increment`], and [`Refusal::Mismatch`] when the word holds something
-/// else.
+/// As [`increment`].
+///
+/// # Safety
+///
+/// As [`increment`]. But the words need not be writable.
+#[inline(always)]
+pub unsafe fn load<I: Index, const SHIFT: u32>(
+    index: I,
+    word: WordAddress,
+) -> Result<u64, Refusal> {
+    debug_assert!(word.0 != 0, "a word at address 0");
+    // SAFETY: the caller's contract is the operation's.
+    unsafe { index.load::<SHIFT>(word) }
+}
+
+/// Takes what the current id's word holds and leaves `new`.
+///
+/// # Errors
+///
+/// As [`increment`].
 ///
 /// # Safety
 ///
 /// As [`increment`].
 #[inline(always)]
-pub unsafe fn compare_store<const SHIFT: u32>(
-    limit: &AtomicU32,
+pub unsafe fn swap<I: Index, const SHIFT: u32>(
+    index: I,
+    word: WordAddress,
+    new: u64,
+) -> Result<u64, Refusal> {
+    debug_assert!(word.0 != 0, "a word at address 0");
+    // SAFETY: the caller's contract is the operation's.
+    unsafe { index.swap::<SHIFT>(word, new) }
+}
+
+/// Stores `new` in the current id's word if it holds `expected`.
+///
+/// # Errors
+///
+/// As [`increment`], and [`Refusal::Mismatch`].
+///
+/// # Safety
+///
+/// As [`increment`].
+#[inline(always)]
+pub unsafe fn compare_store<I: Index, const SHIFT: u32>(
+    index: I,
     word: WordAddress,
     expected: u64,
     new: u64,
 ) -> Result<(), Refusal> {
     debug_assert!(word.0 != 0, "a word at address 0");
     // SAFETY: the caller's contract is the operation's.
-    unsafe { arch::compare_store::<SHIFT>(limit, word, expected, new) }
+    unsafe { index.compare_store::<SHIFT>(word, expected, new) }
+}
+
+/// Stores `new` in the current id's word if it holds `expected` and the word
+/// `distance` bytes after it holds `second`.
+///
+/// # Errors
+///
+/// As [`increment`], and [`Refusal::Mismatch`].
+///
+/// # Safety
+///
+/// As [`increment`]. The second word likewise, but it need not be writable.
+#[inline(always)]
+pub unsafe fn compare_compare_store<I: Index, const SHIFT: u32>(
+    index: I,
+    word: WordAddress,
+    expected: u64,
+    distance: isize,
+    second: u64,
+    new: u64,
+) -> Result<(), Refusal> {
+    debug_assert!(word.0 != 0, "a word at address 0");
+    // SAFETY: the caller's contract is the operation's.
+    unsafe { index.compare_compare_store::<SHIFT>(word, expected, distance, second, new) }
+}
+
+/// Puts a node on top of the list whose head is the current id's word. The node's
+/// link lies `next` bytes after its start.
+///
+/// # Errors
+///
+/// As [`increment`].
+///
+/// # Safety
+///
+/// As [`increment`]. The node is the caller's, its link is an aligned word, and both stay
+/// mapped for as long as anybody may pop from the list. `head` changes by
+/// `list_push` and `list_pop` with the same `next` only, or by who has fenced
+/// all sections out.
+#[inline(always)]
+pub unsafe fn list_push<I: Index, const SHIFT: u32>(
+    index: I,
+    head: WordAddress,
+    node: *mut u8,
+    next: usize,
+) -> Result<(), Refusal> {
+    debug_assert!(head.0 != 0, "a word at address 0");
+    // SAFETY: the caller's contract is the operation's.
+    unsafe { index.list_push::<SHIFT>(head, node, next) }
+}
+
+/// Takes the node on top of the list whose head is the current id's word.
+///
+/// # Errors
+///
+/// As [`increment`], and [`Refusal::Empty`].
+///
+/// # Safety
+///
+/// As [`increment`]. As [`list_push`].
+#[inline(always)]
+pub unsafe fn list_pop<I: Index, const SHIFT: u32>(
+    index: I,
+    head: WordAddress,
+    next: usize,
+) -> Result<*mut u8, Refusal> {
+    debug_assert!(head.0 != 0, "a word at address 0");
+    // SAFETY: the caller's contract is the operation's.
+    unsafe { index.list_pop::<SHIFT>(head, next) }
+}
+
+/// Pushes a word on the stack of the current id: a length (32 bits) at `len`, and
+/// room for `capacity` words in the words after it.
+///
+/// # Errors
+///
+/// As [`increment`], and [`Refusal::Full`].
+///
+/// # Safety
+///
+/// As [`increment`]. The length is a word and `capacity` words follow it, all for sections
+/// only.
+#[inline(always)]
+pub unsafe fn array_push<I: Index, const SHIFT: u32>(
+    index: I,
+    len: WordAddress,
+    capacity: u32,
+    value: u64,
+) -> Result<(), Refusal> {
+    debug_assert!(len.0 != 0, "a word at address 0");
+    // SAFETY: the caller's contract is the operation's.
+    unsafe { index.array_push::<SHIFT>(len, capacity, value) }
+}
+
+/// Pops a word from the stack of the current id.
+///
+/// # Errors
+///
+/// As [`increment`], and [`Refusal::Empty`].
+///
+/// # Safety
+///
+/// As [`increment`]. As [`array_push`].
+#[inline(always)]
+pub unsafe fn array_pop<I: Index, const SHIFT: u32>(
+    index: I,
+    len: WordAddress,
+) -> Result<u64, Refusal> {
+    debug_assert!(len.0 != 0, "a word at address 0");
+    // SAFETY: the caller's contract is the operation's.
+    unsafe { index.array_pop::<SHIFT>(len) }
+}
+
+/// Pushes words on the stack of the current id, in order, as many of the `count`
+/// at `source` as there is room for; how many that was.
+///
+/// # Errors
+///
+/// As [`increment`], and [`Refusal::Full`] if there is room for none.
+///
+/// # Safety
+///
+/// As [`increment`]. As [`array_push`], and `source` has `count` words.
+#[inline(always)]
+pub unsafe fn array_push_batch<I: Index, const SHIFT: u32>(
+    index: I,
+    len: WordAddress,
+    capacity: u32,
+    source: *const u64,
+    count: u32,
+) -> Result<u32, Refusal> {
+    debug_assert!(len.0 != 0, "a word at address 0");
+    // SAFETY: the caller's contract is the operation's.
+    unsafe { index.array_push_batch::<SHIFT>(len, capacity, source, count) }
+}
+
+/// Pops up to `count` words from the stack of the current id into `target`, the
+/// one that was on top last; how many those were.
+///
+/// # Errors
+///
+/// As [`increment`], and [`Refusal::Empty`]. `target` may have been written to all the same.
+///
+/// # Safety
+///
+/// As [`increment`]. As [`array_push`], and `target` has room for `count` words.
+#[inline(always)]
+pub unsafe fn array_pop_batch<I: Index, const SHIFT: u32>(
+    index: I,
+    len: WordAddress,
+    target: *mut u64,
+    count: u32,
+) -> Result<u32, Refusal> {
+    debug_assert!(len.0 != 0, "a word at address 0");
+    // SAFETY: the caller's contract is the operation's.
+    unsafe { index.array_pop_batch::<SHIFT>(len, target, count) }
+}
+
+/// Pushes `bytes` bytes on the byte stack of the current id: a length in bytes at
+/// `len`, and room for `capacity` bytes in the words after it.
+///
+/// # Errors
+///
+/// As [`increment`], and [`Refusal::Full`].
+///
+/// # Safety
+///
+/// As [`increment`]. The length is a word, `capacity` bytes follow it, all for sections only;
+/// `source` has `bytes` bytes.
+#[inline(always)]
+pub unsafe fn copy_push<I: Index, const SHIFT: u32>(
+    index: I,
+    len: WordAddress,
+    capacity: usize,
+    source: *const u8,
+    bytes: usize,
+) -> Result<(), Refusal> {
+    debug_assert!(len.0 != 0, "a word at address 0");
+    // SAFETY: the caller's contract is the operation's.
+    unsafe { index.copy_push::<SHIFT>(len, capacity, source, bytes) }
+}
+
+/// Pops `bytes` bytes from the byte stack of the current id into `target`.
+///
+/// # Errors
+///
+/// As [`increment`], and [`Refusal::Empty`] if there are fewer. `target` may have been written to
+/// all the same.
+///
+/// # Safety
+///
+/// As [`increment`]. As [`copy_push`], and `target` has room for `bytes` bytes.
+#[inline(always)]
+pub unsafe fn copy_pop<I: Index, const SHIFT: u32>(
+    index: I,
+    len: WordAddress,
+    target: *mut u8,
+    bytes: usize,
+) -> Result<(), Refusal> {
+    debug_assert!(len.0 != 0, "a word at address 0");
+    // SAFETY: the caller's contract is the operation's.
+    unsafe { index.copy_pop::<SHIFT>(len, target, bytes) }
+}
+
+/// Copies `bytes` bytes of the current id's stripe, from the word on, to `target`:
+/// no other section of that id has stored in between.
+///
+/// # Errors
+///
+/// As [`increment`]. `target` may have been written to all the same.
+///
+/// # Safety
+///
+/// As [`increment`]. The word and what follows it may be read for `bytes` bytes; `target` has
+/// room for them.
+#[inline(always)]
+pub unsafe fn copy_out<I: Index, const SHIFT: u32>(
+    index: I,
+    word: WordAddress,
+    target: *mut u8,
+    bytes: usize,
+) -> Result<(), Refusal> {
+    debug_assert!(word.0 != 0, "a word at address 0");
+    // SAFETY: the caller's contract is the operation's.
+    unsafe { index.copy_out::<SHIFT>(word, target, bytes) }
 }

@@ -46,7 +46,7 @@ mod inside_sections {
     use std::time::Duration;
 
     use percid_rseq::inject::set_delay;
-    use percid_rseq::section::{self, WordAddress};
+    use percid_rseq::section::{self, MmCid, WordAddress};
     use percid_rseq::{Refusal, enter_thread, registration};
 
     use super::*;
@@ -102,7 +102,7 @@ mod inside_sections {
                 let first = WordAddress::new(words.as_ptr().cast_mut().cast());
                 begins.store(true, Ordering::Release);
                 // SAFETY: as many words as there may be ids, 8 bytes apart.
-                let result = unsafe { section::increment::<3>(&limit, first) };
+                let result = unsafe { section::increment::<_, 3>(MmCid { limit: &limit }, first) };
                 ended.store(true, Ordering::Release);
                 result
             });

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use percid_rseq::section::WordAddress;
+use percid_rseq::section::{MmCid, WordAddress};
 use percid_rseq::{Refusal, enter_thread, possible_cpus, registration, section, thread_ids};
 
 /// Stripes of one cache line each.
@@ -32,6 +32,10 @@ impl Stripes {
         WordAddress::new(self.lines.as_ptr().cast::<u64>().cast_mut())
     }
 
+    fn index(&self) -> MmCid<'_> {
+        MmCid { limit: &self.limit }
+    }
+
     fn sum(&self) -> u64 {
         self.lines
             .iter()
@@ -41,22 +45,22 @@ impl Stripes {
 
     fn increment(&self) -> Result<(), Refusal> {
         // SAFETY: the limit is never above the number of lines.
-        unsafe { section::increment::<SHIFT>(&self.limit, self.word()) }
+        unsafe { section::increment::<_, SHIFT>(self.index(), self.word()) }
     }
 
     fn add(&self, n: u64) -> Result<(), Refusal> {
         // SAFETY: as `increment`.
-        unsafe { section::add::<SHIFT>(&self.limit, self.word(), n) }
+        unsafe { section::add::<_, SHIFT>(self.index(), self.word(), n) }
     }
 
     fn load(&self) -> Result<u64, Refusal> {
         // SAFETY: as `increment`.
-        unsafe { section::load::<SHIFT>(&self.limit, self.word()) }
+        unsafe { section::load::<_, SHIFT>(self.index(), self.word()) }
     }
 
     fn compare_store(&self, expected: u64, new: u64) -> Result<(), Refusal> {
         // SAFETY: as `increment`.
-        unsafe { section::compare_store::<SHIFT>(&self.limit, self.word(), expected, new) }
+        unsafe { section::compare_store::<_, SHIFT>(self.index(), self.word(), expected, new) }
     }
 }
 
@@ -140,23 +144,23 @@ fn an_id_at_the_limit_touches_nothing() {
     stripes.limit.store(0, Ordering::Relaxed);
     // No stripe is activated, so the address may be anything: it is not touched.
     let nowhere = WordAddress::from_eighth(1);
-    let limit = &stripes.limit;
+    let index = stripes.index();
     let refused = |outcome| assert_eq!(outcome, Err(Refusal::BeyondLimit));
     // SAFETY: no cid is below a limit of 0.
     refused(retry(|| unsafe {
-        section::increment::<SHIFT>(limit, nowhere)
+        section::increment::<_, SHIFT>(index, nowhere)
     }));
     // SAFETY: as above.
     refused(retry(|| unsafe {
-        section::add::<SHIFT>(limit, nowhere, 1)
+        section::add::<_, SHIFT>(index, nowhere, 1)
     }));
     // SAFETY: as above.
     refused(retry(|| unsafe {
-        section::load::<SHIFT>(limit, nowhere).map(drop)
+        section::load::<_, SHIFT>(index, nowhere).map(drop)
     }));
     // SAFETY: as above.
     refused(retry(|| unsafe {
-        section::compare_store::<SHIFT>(limit, nowhere, 0, 1)
+        section::compare_store::<_, SHIFT>(index, nowhere, 0, 1)
     }));
 }
 

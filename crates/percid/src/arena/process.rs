@@ -7,7 +7,8 @@
 use core::ops::Range;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use percid_cid::{Limit, THREAD_STRIPES, possible_cids, thread_stripe};
+use percid_cid::{THREAD_STRIPES, possible_cids, thread_stripe};
+use percid_rseq::section::MmCid;
 use percid_rseq::{Refusal, enter_thread, portable, section, thread_ids};
 
 use super::free_list::FreeList;
@@ -44,10 +45,12 @@ pub(super) fn arena() -> &'static Arena {
 }
 
 impl Arena {
-    /// The number of stripes that sections may touch.
+    /// Where sections find their stripe.
     #[inline(always)]
-    pub(super) fn limit(&self) -> &Limit {
-        self.frontier.stripes(Kind::Cid)
+    pub(super) fn index(&self) -> MmCid<'_> {
+        MmCid {
+            limit: self.frontier.stripes(Kind::Cid).as_atomic(),
+        }
     }
 
     /// The layout, once it is reserved.
@@ -120,11 +123,11 @@ impl Arena {
 
     /// Adds to the word of the current cid, or of the thread where that fails.
     pub(super) fn add(&self, layout: Layout, index: u32, n: u64) {
-        let limit = self.limit().as_atomic();
         for _ in 0..ATTEMPTS {
             // SAFETY: an allocated word; stripes below the limit are open up to
             // it, are never closed, and change by sections only.
-            let outcome = unsafe { section::add::<STRIPE_SHIFT>(limit, layout.first(index), n) };
+            let outcome =
+                unsafe { section::add::<_, STRIPE_SHIFT>(self.index(), layout.first(index), n) };
             let go_on = match outcome {
                 Ok(()) => return,
                 Err(Refusal::Aborted) => true,

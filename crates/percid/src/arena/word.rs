@@ -75,10 +75,10 @@ impl Word {
     #[inline]
     pub(crate) fn increment(&self) {
         if let Some(word) = self.in_sections() {
-            let limit = arena().limit().as_atomic();
+            let index = arena().index();
             // SAFETY: an allocated word; stripes below the limit are open up to
             // it, are never closed, and change by sections only.
-            if unsafe { section::increment::<STRIPE_SHIFT>(limit, word) }.is_ok() {
+            if unsafe { section::increment::<_, STRIPE_SHIFT>(index, word) }.is_ok() {
                 return;
             }
         }
@@ -89,9 +89,9 @@ impl Word {
     #[inline]
     pub(crate) fn add(&self, n: u64) {
         if let Some(word) = self.in_sections() {
-            let limit = arena().limit().as_atomic();
+            let index = arena().index();
             // SAFETY: as in `increment`.
-            if unsafe { section::add::<STRIPE_SHIFT>(limit, word, n) }.is_ok() {
+            if unsafe { section::add::<_, STRIPE_SHIFT>(index, word, n) }.is_ok() {
                 return;
             }
         }

@@ -8,27 +8,48 @@
 //! area = THREAD_AREA                        // thread-local
 //! area.rseq_cs = &descriptor                // arms the section
 //! start:
-//!   if area.cpu_id < 0                      -> NotRegistered
-//!   cid = area.mm_cid
-//!   if cid >= *limit (unsigned)             -> BeyondLimit
-//!   w = word * 8 + (cid << SHIFT)
-//!   increment:      *w = *w + 1             // commit
-//!   add:            t = *w + n; *w = t      // commit
-//!   load:           value = *w              // "commit" of a section without a store
-//!   compare_store:  if *w != expected       -> Mismatch
-//!                   *w = new                // commit
+//!   by mm_cid:  if area.cpu_id < 0          -> refused
+//!               id = area.mm_cid
+//!   by table:   if area.cpu_id >= cpus (unsigned, so negative too) -> refused
+//!               id = table[area.cpu_id]
+//!   by cpu_id:  id = area.cpu_id            // negative is above any limit
+//!   if id >= *limit (unsigned)              -> refused
+//!   w = word * 8 + (id << SHIFT)
+//!   ... the operation's body, which ends in its commit ...
 //! post_commit:                              -> done
 //!
 //! signature; abort:                         -> Aborted
 //! ```
+//!
+//! | operation | body, the commit last |
+//! | --- | --- |
+//! | `increment` | `*w = *w + 1` |
+//! | `add` | `t = *w + n; *w = t` |
+//! | `add_through` | `p = *w; if p == 0 -> Empty; p += distance; t = *p + n; *p = t` |
+//! | `load` | `value = *w` |
+//! | `swap` | `value = *w; *w = new` |
+//! | `compare_store` | `if *w != expected -> Mismatch; *w = new` |
+//! | `compare_compare_store` | `if *w != expected or *(w + distance) != second -> Mismatch; *w = new` |
+//! | `list_push` | `*(node + next) = *w; *w = node` |
+//! | `list_pop` | `value = *w; if value == 0 -> Empty; t = *(value + next); *w = t` |
+//! | `array_push` | `c = *w; if c >= capacity -> Full; w[1 + c] = value; *w = c + 1` |
+//! | `array_pop` | `c = *w; if c == 0 -> Empty; value = w[c]; *w = c - 1` |
+//! | `array_push_batch` | `c = *w; k = min(count, capacity - c); if k <= 0 -> Full; w[1 + c..][..k] = source[..k]; *w = c + k` |
+//! | `array_pop_batch` | `c = *w; k = min(count, c); if k == 0 -> Empty; target[..k] = w[1 + c - k..][..k]; *w = c - k` |
+//! | `copy_push` | `c = *w; if c + bytes > capacity -> Full; (w + 1 word + c)[..bytes] = source[..bytes]; *w = c + bytes` |
+//! | `copy_pop` | `c = *w; if c < bytes -> Empty; target[..bytes] = (w + 1 word + c - bytes)[..bytes]; *w = c - bytes` |
+//! | `copy_out` | `target[..bytes] = w[..bytes]` |
+//!
+//! Lengths of arrays are 32 bits wide, those of byte stacks 64.
 //!
 //! What the bodies must keep:
 //!
 //! - Between `start` and `post_commit` there is no call, no spill and no stack;
 //!   the commit is one instruction and the last of the section.
 //! - Registration and limit are checked inside, every time. A thread that is not
-//!   registered reads cid 0 and would commit unprotected; an id can exceed what
-//!   was mapped.
+//!   registered reads id 0 and would commit unprotected; an id can exceed what
+//!   was mapped. Which of the two it was is found out afterwards, in `refused`.
+//! - What is stored before the commit is out of everybody's reach until then.
 //! - Every register that a restart needs is an input, and inputs are not
 //!   changed. An operation is restarted by its caller, so there is nothing else.
 //! - An exit from the section by a jump leaves it armed. That is allowed: the
@@ -38,10 +59,13 @@
 //!   so that debuggers find the places where single-stepping must not stop.
 //!
 //! With `--cfg percid_inject` a body spins at numbered points: 1 after `start`,
-//! 2 with the cid loaded, 3 before the commit.
+//! 2 with the id loaded, 3 before the commit.
 //!
 //! With `--cfg percid_portable` a target that has sections is built as if it had
 //! none.
+
+use crate::Refusal;
+use crate::section::WordAddress;
 
 #[cfg(all(
     target_os = "linux",
@@ -49,7 +73,7 @@
     target_pointer_width = "64",
     not(any(miri, percid_portable))
 ))]
-#[path = "x86_64.rs"]
+#[path = "x86_64/mod.rs"]
 mod body;
 
 #[cfg(not(all(
@@ -62,3 +86,82 @@ mod body;
 mod body;
 
 pub(crate) use body::*;
+
+/// The operations by one kind of index. What each does stands above, and what its
+/// caller owes in `crate::section`.
+pub(crate) trait Operations: Copy {
+    unsafe fn increment<const SHIFT: u32>(self, word: WordAddress) -> Result<(), Refusal>;
+    unsafe fn add<const SHIFT: u32>(self, word: WordAddress, n: u64) -> Result<(), Refusal>;
+    unsafe fn add_through<const SHIFT: u32>(
+        self,
+        word: WordAddress,
+        distance: isize,
+        n: u64,
+    ) -> Result<(), Refusal>;
+    unsafe fn load<const SHIFT: u32>(self, word: WordAddress) -> Result<u64, Refusal>;
+    unsafe fn swap<const SHIFT: u32>(self, word: WordAddress, new: u64) -> Result<u64, Refusal>;
+    unsafe fn compare_store<const SHIFT: u32>(
+        self,
+        word: WordAddress,
+        expected: u64,
+        new: u64,
+    ) -> Result<(), Refusal>;
+    unsafe fn compare_compare_store<const SHIFT: u32>(
+        self,
+        word: WordAddress,
+        expected: u64,
+        distance: isize,
+        second: u64,
+        new: u64,
+    ) -> Result<(), Refusal>;
+    unsafe fn list_push<const SHIFT: u32>(
+        self,
+        head: WordAddress,
+        node: *mut u8,
+        next: usize,
+    ) -> Result<(), Refusal>;
+    unsafe fn list_pop<const SHIFT: u32>(
+        self,
+        head: WordAddress,
+        next: usize,
+    ) -> Result<*mut u8, Refusal>;
+    unsafe fn array_push<const SHIFT: u32>(
+        self,
+        len: WordAddress,
+        capacity: u32,
+        value: u64,
+    ) -> Result<(), Refusal>;
+    unsafe fn array_pop<const SHIFT: u32>(self, len: WordAddress) -> Result<u64, Refusal>;
+    unsafe fn array_push_batch<const SHIFT: u32>(
+        self,
+        len: WordAddress,
+        capacity: u32,
+        source: *const u64,
+        count: u32,
+    ) -> Result<u32, Refusal>;
+    unsafe fn array_pop_batch<const SHIFT: u32>(
+        self,
+        len: WordAddress,
+        target: *mut u64,
+        count: u32,
+    ) -> Result<u32, Refusal>;
+    unsafe fn copy_push<const SHIFT: u32>(
+        self,
+        len: WordAddress,
+        capacity: usize,
+        source: *const u8,
+        bytes: usize,
+    ) -> Result<(), Refusal>;
+    unsafe fn copy_pop<const SHIFT: u32>(
+        self,
+        len: WordAddress,
+        target: *mut u8,
+        bytes: usize,
+    ) -> Result<(), Refusal>;
+    unsafe fn copy_out<const SHIFT: u32>(
+        self,
+        word: WordAddress,
+        target: *mut u8,
+        bytes: usize,
+    ) -> Result<(), Refusal>;
+}

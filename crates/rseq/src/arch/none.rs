@@ -1,11 +1,11 @@
 //! The body of targets without sections: every operation refuses.
 
 use core::ptr;
-use core::sync::atomic::AtomicU32;
 
 use crate::Refusal;
+use crate::arch::Operations;
 use crate::area::Area;
-use crate::section::WordAddress;
+use crate::section::{Cpu, MmCid, Table, WordAddress};
 
 pub(crate) const SUPPORTED: bool = false;
 
@@ -29,30 +29,45 @@ pub(crate) fn libc_area() -> Option<(*mut Area, u32)> {
     None
 }
 
-pub(crate) unsafe fn increment<const SHIFT: u32>(
-    _: &AtomicU32,
-    _: WordAddress,
-) -> Result<(), Refusal> {
-    Err(Refusal::Unsupported)
+/// Every operation refuses.
+macro_rules! unsupported {
+    ($type:ty: $($name:ident($($argument:ty),*) -> $result:ty;)*) => {
+        impl Operations for $type {
+            $(
+                unsafe fn $name<const SHIFT: u32>(
+                    self,
+                    $(_: $argument),*
+                ) -> Result<$result, Refusal> {
+                    Err(Refusal::Unsupported)
+                }
+            )*
+        }
+    };
 }
 
-pub(crate) unsafe fn add<const SHIFT: u32>(
-    _: &AtomicU32,
-    _: WordAddress,
-    _: u64,
-) -> Result<(), Refusal> {
-    Err(Refusal::Unsupported)
+/// The list of `Operations`.
+macro_rules! all_unsupported {
+    ($($type:ty),*) => {$(
+        unsupported! {
+            $type:
+    increment(WordAddress) -> ();
+    add(WordAddress, u64) -> ();
+    add_through(WordAddress, isize, u64) -> ();
+    load(WordAddress) -> u64;
+    swap(WordAddress, u64) -> u64;
+    compare_store(WordAddress, u64, u64) -> ();
+    compare_compare_store(WordAddress, u64, isize, u64, u64) -> ();
+    list_push(WordAddress, *mut u8, usize) -> ();
+    list_pop(WordAddress, usize) -> *mut u8;
+    array_push(WordAddress, u32, u64) -> ();
+    array_pop(WordAddress) -> u64;
+    array_push_batch(WordAddress, u32, *const u64, u32) -> u32;
+    array_pop_batch(WordAddress, *mut u64, u32) -> u32;
+    copy_push(WordAddress, usize, *const u8, usize) -> ();
+    copy_pop(WordAddress, *mut u8, usize) -> ();
+    copy_out(WordAddress, *mut u8, usize) -> ();
+        }
+    )*};
 }
 
-pub(crate) unsafe fn load<const SHIFT: u32>(_: &AtomicU32, _: WordAddress) -> Result<u64, Refusal> {
-    Err(Refusal::Unsupported)
-}
-
-pub(crate) unsafe fn compare_store<const SHIFT: u32>(
-    _: &AtomicU32,
-    _: WordAddress,
-    _: u64,
-    _: u64,
-) -> Result<(), Refusal> {
-    Err(Refusal::Unsupported)
-}
+all_unsupported!(MmCid<'_>, Table<'_>, Cpu<'_>);

@@ -1,0 +1,95 @@
+//! Operations that count: every unit that a thread added stands in some stripe.
+
+use percid_rseq::Refusal;
+
+use crate::cell::{Held, Workload};
+use crate::stripes::{By, Stripes};
+
+/// Adds something in one step and says how much.
+type Step = fn(&Stripes, u64) -> Result<u64, Refusal>;
+
+struct Counting {
+    stripes: Stripes,
+    step: Step,
+    /// The word that the units are in.
+    place: usize,
+}
+
+impl Workload for Counting {
+    fn step(&self, _: usize, turn: u64, held: &mut Held) -> Result<(), Refusal> {
+        held.units += (self.step)(&self.stripes, turn)?;
+        Ok(())
+    }
+
+    fn is_exact(&self, held: &[Held]) -> Result<(), String> {
+        let added: u64 = held.iter().map(|held| held.units).sum();
+        let found = self.stripes.sum(self.place);
+        if found == added {
+            Ok(())
+        } else {
+            Err(format!("{added} added, {found} found"))
+        }
+    }
+}
+
+fn counting(by: By, place: usize, step: Step) -> Box<dyn Workload> {
+    Box::new(Counting {
+        stripes: Stripes::new(by),
+        step,
+        place,
+    })
+}
+
+pub(crate) fn increment(by: By) -> Box<dyn Workload> {
+    counting(by, 3, |stripes, _| stripes.increment(3).map(|()| 1))
+}
+
+pub(crate) fn add(by: By) -> Box<dyn Workload> {
+    counting(by, 3, |stripes, turn| {
+        stripes.add(3, turn % 7).map(|()| turn % 7)
+    })
+}
+
+/// Word 0 of each stripe points to word 8; the units are one word further.
+pub(crate) fn add_through(by: By) -> Box<dyn Workload> {
+    let stripes = Stripes::new(by);
+    for id in 0..stripes.ids() {
+        let target = stripes.word(id, 8).as_ptr().expose_provenance();
+        stripes
+            .word(id, 0)
+            .store(target as u64, std::sync::atomic::Ordering::Relaxed);
+    }
+    let step: Step = |stripes, turn| stripes.add_through(0, 1, turn % 5).map(|()| turn % 5);
+    Box::new(Counting {
+        stripes,
+        step,
+        place: 9,
+    })
+}
+
+/// A read, and a store that holds only if nobody came between. The id may be
+/// another one by then: so the value says which stripe it is from.
+pub(crate) fn compare_store(by: By) -> Box<dyn Workload> {
+    counting(by, 3, |stripes, _| {
+        let seen = stripes.load(3)?;
+        match stripes.compare_store(3, seen, seen + 1) {
+            Ok(()) => Ok(1),
+            Err(Refusal::Mismatch) => Ok(0),
+            Err(refusal) => Err(refusal),
+        }
+    })
+}
+
+/// The second word is 0 in every stripe: expecting 1 there must change nothing.
+pub(crate) fn compare_compare_store(by: By) -> Box<dyn Workload> {
+    counting(by, 3, |stripes, turn| {
+        let seen = stripes.load(3)?;
+        let wrong = turn.is_multiple_of(3);
+        match stripes.compare_compare_store(3, seen, 2, u64::from(wrong), seen + 1) {
+            Ok(()) if wrong => Err(Refusal::Mismatch),
+            Ok(()) => Ok(1),
+            Err(Refusal::Mismatch) => Ok(0),
+            Err(refusal) => Err(refusal),
+        }
+    })
+}

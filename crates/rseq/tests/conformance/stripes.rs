@@ -1,0 +1,203 @@
+//! Memory for sections: a page for each id, and the table of an index by table.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use percid_rseq::section::{self, Cpu, MmCid, Slot, Table, TableHead, WordAddress};
+use percid_rseq::{Refusal, possible_cpus};
+
+/// log2 of a stripe's bytes.
+pub(crate) const SHIFT: u32 = 12;
+
+/// Words of a stripe.
+pub(crate) const WORDS: usize = 1 << (SHIFT - 3);
+
+/// By which index the sections of a cell run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    MmCid,
+    Table,
+    Cpu,
+}
+
+impl By {
+    pub(crate) const ALL: [By; 3] = [By::MmCid, By::Table, By::Cpu];
+}
+
+/// One page.
+#[repr(C, align(4096))]
+struct Page([AtomicU64; WORDS]);
+
+/// A table whose slots say: the id is the CPU.
+#[repr(C)]
+struct FullTable {
+    head: TableHead,
+    slots: [Slot; MOST_CPUS],
+}
+
+const MOST_CPUS: usize = 256;
+
+pub(crate) struct Stripes {
+    by: By,
+    pages: Vec<Page>,
+    limit: AtomicU32,
+    table: Box<FullTable>,
+}
+
+/// Runs an operation by whatever index the stripes have.
+macro_rules! by_index {
+    ($self:ident, $operation:ident($($argument:expr),*)) => {
+        // SAFETY: there is a page for every id below the limit, the table has a slot
+        // for every CPU that it says, and the callers pass buffers that are large
+        // enough and places within a page.
+        unsafe {
+            match $self.by {
+                By::MmCid => {
+                    let index = MmCid { limit: &$self.limit };
+                    section::$operation::<_, SHIFT>(index, $($argument),*)
+                }
+                By::Cpu => {
+                    let index = Cpu { limit: &$self.limit };
+                    section::$operation::<_, SHIFT>(index, $($argument),*)
+                }
+                By::Table => {
+                    let index = Table::new(&raw const $self.table.head);
+                    section::$operation::<_, SHIFT>(index, $($argument),*)
+                }
+            }
+        }
+    };
+}
+
+impl Stripes {
+    pub(crate) fn new(by: By) -> Stripes {
+        let ids = possible_cpus();
+        assert!(ids as usize <= MOST_CPUS);
+        let pages = (0..ids)
+            .map(|_| Page([const { AtomicU64::new(0) }; WORDS]))
+            .collect();
+        let table = Box::new(FullTable {
+            head: TableHead {
+                limit: AtomicU32::new(ids),
+                cpus: ids,
+            },
+            slots: std::array::from_fn(|cpu| Slot(AtomicU64::new(cpu as u64))),
+        });
+        Stripes {
+            by,
+            pages,
+            limit: AtomicU32::new(ids),
+            table,
+        }
+    }
+
+    pub(crate) fn ids(&self) -> usize {
+        self.pages.len()
+    }
+
+    /// A word of a stripe, for who looks from outside.
+    pub(crate) fn word(&self, id: usize, place: usize) -> &AtomicU64 {
+        &self.pages[id].0[place]
+    }
+
+    /// The sum of a word over all stripes.
+    pub(crate) fn sum(&self, place: usize) -> u64 {
+        (0..self.ids())
+            .map(|id| self.word(id, place).load(Ordering::Relaxed))
+            .sum()
+    }
+
+    fn at(&self, place: usize) -> WordAddress {
+        let first = self.pages.as_ptr().cast::<u64>().cast_mut();
+        WordAddress::new(first.wrapping_add(place))
+    }
+
+    pub(crate) fn increment(&self, place: usize) -> Result<(), Refusal> {
+        by_index!(self, increment(self.at(place)))
+    }
+
+    pub(crate) fn add(&self, place: usize, n: u64) -> Result<(), Refusal> {
+        by_index!(self, add(self.at(place), n))
+    }
+
+    pub(crate) fn add_through(&self, place: usize, words: isize, n: u64) -> Result<(), Refusal> {
+        by_index!(self, add_through(self.at(place), words * 8, n))
+    }
+
+    pub(crate) fn load(&self, place: usize) -> Result<u64, Refusal> {
+        by_index!(self, load(self.at(place)))
+    }
+
+    pub(crate) fn swap(&self, place: usize, new: u64) -> Result<u64, Refusal> {
+        by_index!(self, swap(self.at(place), new))
+    }
+
+    pub(crate) fn compare_store(
+        &self,
+        place: usize,
+        expected: u64,
+        new: u64,
+    ) -> Result<(), Refusal> {
+        by_index!(self, compare_store(self.at(place), expected, new))
+    }
+
+    pub(crate) fn compare_compare_store(
+        &self,
+        place: usize,
+        expected: u64,
+        words: isize,
+        second: u64,
+        new: u64,
+    ) -> Result<(), Refusal> {
+        by_index!(
+            self,
+            compare_compare_store(self.at(place), expected, words * 8, second, new)
+        )
+    }
+
+    pub(crate) fn list_push(&self, node: *mut u8, next: usize) -> Result<(), Refusal> {
+        by_index!(self, list_push(self.at(0), node, next))
+    }
+
+    pub(crate) fn list_pop(&self, next: usize) -> Result<*mut u8, Refusal> {
+        by_index!(self, list_pop(self.at(0), next))
+    }
+
+    pub(crate) fn array_push(&self, capacity: u32, value: u64) -> Result<(), Refusal> {
+        by_index!(self, array_push(self.at(0), capacity, value))
+    }
+
+    pub(crate) fn array_pop(&self) -> Result<u64, Refusal> {
+        by_index!(self, array_pop(self.at(0)))
+    }
+
+    pub(crate) fn array_push_batch(&self, capacity: u32, from: &[u64]) -> Result<u32, Refusal> {
+        let count = from.len() as u32;
+        by_index!(
+            self,
+            array_push_batch(self.at(0), capacity, from.as_ptr(), count)
+        )
+    }
+
+    pub(crate) fn array_pop_batch(&self, to: &mut [u64]) -> Result<u32, Refusal> {
+        let count = to.len() as u32;
+        by_index!(self, array_pop_batch(self.at(0), to.as_mut_ptr(), count))
+    }
+
+    pub(crate) fn copy_push(&self, capacity: usize, from: &[u8]) -> Result<(), Refusal> {
+        by_index!(
+            self,
+            copy_push(self.at(0), capacity, from.as_ptr(), from.len())
+        )
+    }
+
+    pub(crate) fn copy_pop(&self, to: &mut [u8]) -> Result<(), Refusal> {
+        by_index!(self, copy_pop(self.at(0), to.as_mut_ptr(), to.len()))
+    }
+
+    pub(crate) fn copy_out(&self, place: usize, to: &mut [u64]) -> Result<(), Refusal> {
+        by_index!(
+            self,
+            copy_out(self.at(place), to.as_mut_ptr().cast(), size_of_val(to))
+        )
+    }
+}
