@@ -76,9 +76,22 @@ use crate::section::WordAddress;
 #[path = "x86_64/mod.rs"]
 mod body;
 
+#[cfg(all(
+    target_os = "linux",
+    target_arch = "aarch64",
+    target_pointer_width = "64",
+    target_endian = "little",
+    not(any(miri, percid_portable))
+))]
+#[path = "aarch64/mod.rs"]
+mod body;
+
 #[cfg(not(all(
     target_os = "linux",
-    target_arch = "x86_64",
+    any(
+        target_arch = "x86_64",
+        all(target_arch = "aarch64", target_endian = "little")
+    ),
     target_pointer_width = "64",
     not(any(miri, percid_portable))
 )))]

@@ -1,0 +1,23 @@
+//! The sections of aarch64.
+//!
+//! The limit is loaded plainly. A stripe's pages are opened before the limit that
+//! admits it is published; a section that sees the new limit but touches the pages
+//! with an older translation takes a fault that the kernel finds resolved, and
+//! goes on. Words start as zero either way.
+//!
+//! Conditional branches reach one megabyte only, so unlike on x86-64 all but the
+//! abort handler stays beside the section.
+
+#[macro_use]
+mod section;
+mod operations;
+#[path = "../status.rs"]
+mod status;
+mod thread;
+
+pub(crate) use thread::{libc_area, own_area, set_thread_area, thread_area};
+
+pub(crate) const SUPPORTED: bool = true;
+
+/// `brk #0x45e0` before every abort handler: librseq's and glibc's.
+pub(crate) const SIGNATURE: u32 = 0xd428_bc00;
