@@ -3,7 +3,7 @@
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use percid_rseq::{Owner, RegistrationError, registration};
+use percid_rseq::{Owner, Preserved, RegistrationError, registration};
 
 use crate::environment::requested;
 
@@ -104,6 +104,7 @@ pub fn backend() -> Backend {
     if let Some(reason) = decode(CHOICE.load(Ordering::Relaxed)) {
         return Backend::because(reason);
     }
+    let _errno = Preserved::new();
     let mine = choose();
     match CHOICE.compare_exchange(0, encode(mine), Ordering::Relaxed, Ordering::Relaxed) {
         Ok(_) => Backend::because(mine),

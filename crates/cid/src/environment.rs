@@ -55,6 +55,7 @@ impl Value {
 /// ```
 #[must_use]
 pub fn requested(name: &str) -> Option<Value> {
+    let _errno = percid_rseq::Preserved::new();
     system::requested(name)
 }
 

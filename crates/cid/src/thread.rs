@@ -109,11 +109,19 @@ mod exit {
     /// The key plus one; 0: not made yet.
     static KEY: AtomicU64 = AtomicU64::new(0);
 
+    /// glibc keeps the first values in the thread and allocates for others, which a
+    /// signal handler must not.
+    const WITHOUT_ALLOCATION: u64 = 32;
+
     pub(super) fn hook(id: u32) -> Result<(), ()> {
         // The value must not be null, or the destructor does not run.
         let value = ptr::without_provenance(id as usize + 1);
+        let key = key()?;
+        if cfg!(target_env = "gnu") && key as u64 >= WITHOUT_ALLOCATION {
+            return Err(());
+        }
         // SAFETY: a key that this module made.
-        match unsafe { libc::pthread_setspecific(key()?, value) } {
+        match unsafe { libc::pthread_setspecific(key, value) } {
             0 => Ok(()),
             _ => Err(()),
         }
@@ -130,7 +138,7 @@ mod exit {
         if unsafe { libc::pthread_key_create(&raw mut made, Some(at_thread_exit)) } != 0 {
             return Err(());
         }
-        let mine = u64::from(made) + 1;
+        let mine = made as u64 + 1;
         match KEY.compare_exchange(0, mine, Ordering::Relaxed, Ordering::Relaxed) {
             Ok(_) => Ok(made),
             Err(first) => {

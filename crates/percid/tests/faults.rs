@@ -169,6 +169,60 @@ fn little_address_space() {
     assert_eq!(stats.standby_words, 0);
 }
 
+/// Something else has all the low addresses, as AddressSanitizer's shadow does.
+#[test]
+fn low_addresses_are_taken() {
+    if !in_child("low_addresses_are_taken", |_| ()) {
+        return;
+    }
+    // What lies there already may stay.
+    for gibibyte in 4..16 {
+        // SAFETY: a mapping that replaces nothing.
+        unsafe {
+            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+            let place = std::ptr::without_provenance_mut(gibibyte << 30);
+            let flags = flags | libc::MAP_FIXED_NOREPLACE;
+            libc::mmap(place, 1 << 30, libc::PROT_NONE, flags, -1, 0);
+            // And the place that comes next is a page off.
+            libc::mmap(
+                std::ptr::null_mut(),
+                4096,
+                libc::PROT_NONE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            );
+        }
+    }
+    counts_exactly();
+    let counters: Vec<Counter> = (0..20_000).map(|_| Counter::new()).collect();
+    counters.iter().for_each(|counter| counter.add(3));
+    assert!(counters.iter().all(|counter| counter.sum() == 3));
+    let stats = arena_stats();
+    assert_eq!((stats.standby_words, stats.words), (0, 20_001));
+    if backend().source == Source::MmCid {
+        assert!(
+            stats.cid_stripes > 0 && stats.thread_stripes == 0,
+            "{stats:?}"
+        );
+    }
+}
+
+/// What a handler interrupts must not find its error number changed.
+#[test]
+fn first_use_leaves_errno_alone() {
+    if !in_child("first_use_leaves_errno_alone", |_| ()) {
+        return;
+    }
+    // SAFETY: the thread's own error number.
+    unsafe { *libc::__errno_location() = 4711 };
+    COUNTER.inc();
+    let _ = percid_rseq::membarrier::fence_cpu(1 << 20);
+    let _ = percid_rseq::registration();
+    // SAFETY: as above.
+    assert_eq!(unsafe { *libc::__errno_location() }, 4711);
+}
+
 /// When every standby word is in use the first add to one more counter panics,
 /// and says why.
 #[test]

@@ -25,8 +25,9 @@ pub(crate) struct Area {
 /// Bytes that the first version of the interface registers, and the least.
 pub(crate) const ORIGINAL_SIZE: u32 = 32;
 
-/// Room for an area of our own: what a kernel may advertise for years to come.
-pub(crate) const OWN_AREA_SIZE: usize = 128;
+/// Room for an area of our own. Linux 7 asks for 33 bytes; libraries that are loaded
+/// later share little space for such blocks.
+pub(crate) const OWN_AREA_SIZE: usize = 64;
 
 /// Alignment of an area of our own; 64 is what Linux 7 asks for.
 pub(crate) const OWN_AREA_ALIGN: usize = 64;

@@ -46,10 +46,21 @@
 //! of `vfork` or of `clone(CLONE_VM)` shares its parent's area and *looks*
 //! registered although it is not, and nothing can see that: do not run sections
 //! between `vfork` and `exec`.
+//!
+//! # Libraries that are loaded and unloaded
+//!
+//! The kernel looks at the last section of a thread until the thread runs another
+//! one, and libc calls a destructor of this crate when a thread ends. A shared
+//! library that uses percid must therefore stay loaded: link it with
+//! `-C link-arg=-Wl,-z,nodelete`. Its thread-locals use the little space that libc
+//! keeps for libraries loaded later (glibc: enough for a few copies; musl: none, so
+//! there percid must be part of the program). Rust `dylib`s (`-C prefer-dynamic`)
+//! cannot share the crate: its assembly names symbols that they do not export.
 #![no_std]
 
 mod arch;
 mod area;
+mod errno;
 mod features;
 #[cfg(percid_inject)]
 pub mod inject;
@@ -61,6 +72,7 @@ mod registration;
 pub mod section;
 
 pub use area::{ThreadIds, thread_ids};
+pub use errno::Preserved;
 pub use features::Features;
 pub use possible::possible_cpus;
 pub use refusal::Refusal;

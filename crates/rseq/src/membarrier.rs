@@ -26,6 +26,8 @@
 use core::fmt;
 use core::sync::atomic::{Ordering, compiler_fence};
 
+use crate::errno::Preserved;
+
 /// What the kernel's membarrier can do, as it says itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -69,6 +71,7 @@ impl core::error::Error for BarrierError {}
 /// What the kernel's membarrier can do; nothing where it is refused.
 #[must_use]
 pub fn commands() -> Commands {
+    let _errno = Preserved::new();
     sys::commands()
 }
 
@@ -86,6 +89,7 @@ pub fn commands() -> Commands {
 ///
 /// See [`BarrierError`]. Nothing is ordered then.
 pub fn fence() -> Result<(), BarrierError> {
+    let _errno = Preserved::new();
     sys::barrier(sys::Barrier::Rseq)
 }
 
@@ -101,6 +105,7 @@ pub fn fence_cpu(cpu: u32) -> Result<(), BarrierError> {
     if cpu >= crate::possible_cpus() {
         return Err(BarrierError::NoSuchCpu(cpu));
     }
+    let _errno = Preserved::new();
     sys::barrier(sys::Barrier::RseqOnCpu(cpu))
 }
 
@@ -122,6 +127,7 @@ pub fn light_barrier() {
 /// See [`BarrierError`]. Nothing is ordered then: both sides must use real
 /// fences instead.
 pub fn heavy_barrier() -> Result<(), BarrierError> {
+    let _errno = Preserved::new();
     sys::barrier(sys::Barrier::Memory)
 }
 
@@ -196,8 +202,7 @@ mod sys {
             // The mask of QUERY fits in an int.
             Ok(result as libc::c_int)
         } else {
-            // SAFETY: libc's pointer to the thread's own error number.
-            Err(unsafe { *libc::__errno_location() })
+            Err(crate::errno::errno())
         }
     }
 }

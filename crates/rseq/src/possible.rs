@@ -17,6 +17,7 @@ pub fn possible_cpus() -> u32 {
     // Ordering: Relaxed. Everybody who computes it gets the same number.
     match CACHE.load(Ordering::Relaxed) {
         0 => {
+            let _errno = crate::Preserved::new();
             let count = read().max(1);
             CACHE.store(count, Ordering::Relaxed);
             count

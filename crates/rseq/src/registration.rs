@@ -12,8 +12,8 @@
 //! | no such symbols | registers its own |
 
 use core::fmt;
-use core::sync::atomic::Ordering;
 
+use crate::errno::Preserved;
 use crate::features::Features;
 use crate::{arch, area};
 
@@ -88,6 +88,7 @@ impl core::error::Error for RegistrationError {}
 /// Why the calling thread cannot run sections. Where libc owns the areas this
 /// answers for the process, whatever happened to the calling thread.
 pub fn registration() -> Result<Registration, RegistrationError> {
+    let _errno = Preserved::new();
     match libc_registered() {
         Some((_, size)) => Ok(of_libc(size)),
         None => own::enter().map(of_own),
@@ -109,6 +110,7 @@ pub fn registration() -> Result<Registration, RegistrationError> {
 /// May be called from a signal handler. A child of `fork` has entered if the
 /// forking thread had.
 pub fn enter_thread() -> Result<(), RegistrationError> {
+    let _errno = Preserved::new();
     let Some((area, _)) = libc_registered() else {
         return own::enter().map(drop);
     };
@@ -128,18 +130,11 @@ fn libc_registered() -> Option<(*mut area::Area, u32)> {
     arch::libc_area().filter(|&(_, size)| size > 0)
 }
 
-/// Points a thread that is not registered to an area of its own that says so:
-/// such threads must not all arm their sections in one place.
+/// Points a thread that is not registered to its own area, which says so: such
+/// threads must not all arm their sections in one place.
 fn set_unregistered() {
-    /// The kernel's `RSEQ_CPU_ID_UNINITIALIZED`.
-    const NOT_REGISTERED: u32 = -1_i32 as u32;
-    let area = arch::own_area();
-    // SAFETY: this thread's own room, which is not registered. Only targets with
-    // sections come here, so there is one.
-    // Ordering: Relaxed. Only this thread looks.
-    unsafe { (*area).cpu_id.store(NOT_REGISTERED, Ordering::Relaxed) };
-    // SAFETY: this thread's, and marked just now.
-    unsafe { arch::set_thread_area(area) };
+    // SAFETY: this thread's, and not registered: libc's is another one.
+    unsafe { arch::set_thread_area(arch::own_area()) };
 }
 
 fn of_libc(size: u32) -> Registration {
@@ -161,13 +156,17 @@ fn of_own(size: u32) -> Registration {
 }
 
 /// Areas of our own.
-#[cfg(target_os = "linux")]
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
 mod own {
     use core::ptr;
     use core::sync::atomic::{AtomicU32, Ordering};
 
     use super::RegistrationError;
     use crate::area::{Area, OWN_AREA_ALIGN, OWN_AREA_SIZE};
+    use crate::errno::errno;
     use crate::features::{Features, advertised};
     use crate::{arch, section};
 
@@ -185,16 +184,16 @@ mod own {
         let size = size()?;
         let area = arch::own_area();
         // SAFETY: `own_area` is this thread's, mapped for as long as it runs.
-        let registered = arch::thread_area() == area && unsafe { (*area).is_registered() };
-        if !registered {
-            register(area, size)?;
-            if hook_thread_exit().is_err() {
-                let _ = unregister(area, size);
-                return Err(RegistrationError::NoThreadExit);
-            }
-            // SAFETY: registered just now, and the hook takes it back.
+        if unsafe { (*area).is_registered() } {
+            // SAFETY: as above; registered, and the hook takes it back.
             unsafe { arch::set_thread_area(area) };
+            return Ok(size);
         }
+        // The hook first: it finds nothing to undo if the kernel refuses.
+        hook_thread_exit()?;
+        register(area, size)?;
+        // SAFETY: as above.
+        unsafe { arch::set_thread_area(area) };
         Ok(size)
     }
 
@@ -208,21 +207,21 @@ mod own {
         Ok(size)
     }
 
+    /// A handler may interrupt this anywhere and register the area itself: the
+    /// kernel then says that it is.
     fn register(area: *mut Area, size: u32) -> Result<(), RegistrationError> {
-        super::set_unregistered();
         match rseq(area, size, 0) {
             Ok(()) => Ok(()),
             Err(libc::ENOSYS) => Err(RegistrationError::NoSyscall),
-            // EBUSY names this very area: registered already, by a handler that
-            // interrupted us between the check and here.
-            // SAFETY: as above.
+            // SAFETY: this thread's area.
             Err(libc::EBUSY) if unsafe { (*area).is_registered() } => Ok(()),
             Err(libc::EBUSY | libc::EINVAL | libc::EPERM) => Err(RegistrationError::Taken),
             Err(errno) => Err(RegistrationError::Refused(errno)),
         }
     }
 
-    /// Whether it was registered.
+    /// Whether it was registered. From then on the kernel has it say that it is
+    /// not, and sections of this thread fall back.
     pub(super) fn unregister(area: *mut Area, size: u32) -> bool {
         rseq(area, size, RSEQ_FLAG_UNREGISTER).is_ok()
     }
@@ -234,25 +233,32 @@ mod own {
         if result == 0 { Ok(()) } else { Err(errno()) }
     }
 
-    fn errno() -> i32 {
-        // SAFETY: libc's pointer to the thread's own error number.
-        unsafe { *libc::__errno_location() }
-    }
-
-    /// The area must not outlive the thread's static block: a libc that unmaps
-    /// it while the thread still runs (musl, detached threads) would have the
-    /// kernel write to memory that is gone.
-    fn hook_thread_exit() -> Result<(), ()> {
+    /// Has the area unregistered when the thread ends: it must not outlive the
+    /// thread's static block, which some libcs unmap while the thread still runs
+    /// (musl, detached threads).
+    fn hook_thread_exit() -> Result<(), RegistrationError> {
+        /// glibc keeps the first values in the thread and allocates for others,
+        /// which a signal handler must not.
+        const WITHOUT_ALLOCATION: libc::pthread_key_t = 32;
+        // Ordering: Relaxed. Only this thread looks.
+        if arch::ending().load(Ordering::Relaxed) {
+            return Err(RegistrationError::NoThreadExit);
+        }
         let key = exit_key()?;
+        if cfg!(target_env = "gnu") && key >= WITHOUT_ALLOCATION {
+            // glibc keeps the static block until the kernel says that the thread is
+            // gone, and does not unregister its own areas either.
+            return Ok(());
+        }
         // Any value but null runs the destructor.
         // SAFETY: a key that this module made.
         match unsafe { libc::pthread_setspecific(key, ptr::dangling::<u8>().cast()) } {
             0 => Ok(()),
-            _ => Err(()),
+            _ => Err(RegistrationError::NoThreadExit),
         }
     }
 
-    fn exit_key() -> Result<libc::pthread_key_t, ()> {
+    fn exit_key() -> Result<libc::pthread_key_t, RegistrationError> {
         // Ordering: Relaxed. The key is a number; libc orders what it stands for.
         if let Some(key) = EXIT_KEY.load(Ordering::Relaxed).checked_sub(1) {
             return Ok(key);
@@ -260,7 +266,7 @@ mod own {
         let mut made = 0;
         // SAFETY: a valid place for the key and a destructor of the right type.
         if unsafe { libc::pthread_key_create(&raw mut made, Some(at_thread_exit)) } != 0 {
-            return Err(());
+            return Err(RegistrationError::NoThreadExit);
         }
         match EXIT_KEY.compare_exchange(0, made + 1, Ordering::Relaxed, Ordering::Relaxed) {
             Ok(_) => Ok(made),
@@ -272,9 +278,12 @@ mod own {
         }
     }
 
+    /// From here on this thread does not register again: destructors that come
+    /// later fall back.
     extern "C" fn at_thread_exit(_: *mut libc::c_void) {
-        // From here on the area says "not registered", and what else runs in this
-        // thread falls back.
+        // Ordering: Relaxed. Only this thread looks; a handler between the two
+        // lines finds the area still registered.
+        arch::ending().store(true, Ordering::Relaxed);
         if let Ok(size) = size() {
             // A failure would mean that it was not registered: nothing to undo.
             let _ = unregister(arch::own_area(), size);
@@ -283,7 +292,10 @@ mod own {
 }
 
 /// Faults that tests need and nobody else may want.
-#[cfg(target_os = "linux")]
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
 pub(crate) mod testing {
     /// Takes the calling thread's registration away, whoever made it, as a
     /// thread would look that libc could not register. False if there is none.
@@ -297,15 +309,22 @@ pub(crate) mod testing {
     }
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
 pub(crate) mod testing {
+    /// No thread is registered here.
     #[must_use]
     pub fn unregister_thread() -> bool {
         false
     }
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
 mod own {
     use super::RegistrationError;
 

@@ -100,6 +100,7 @@ pub struct Cpu<'a> {
 /// The id that a table holds for the CPU, below a limit.
 #[derive(Clone, Copy, Debug)]
 pub struct Table<'a> {
+    #[allow(dead_code, reason = "read by the bodies of sections only")]
     pub(crate) table: *const TableHead,
     life: PhantomData<&'a TableHead>,
 }

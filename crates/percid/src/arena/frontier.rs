@@ -9,7 +9,9 @@ use core::ops::Range;
 
 use percid_cid::Limit;
 
-/// The stripes of both kinds, and their common length in granules.
+/// The stripes of both kinds, and their common length in granules. On lines of its
+/// own: sections read the limit all the time, and it hardly ever changes.
+#[repr(align(128))]
 #[derive(Debug)]
 pub(crate) struct Frontier {
     cids: Limit,

@@ -108,7 +108,7 @@ impl Layout {
 
     /// As one number for a static: the base in granules, and the stripes.
     pub(super) fn pack(&self) -> u64 {
-        debug_assert!(self.base.is_multiple_of(GRANULE) && self.threads <= THREADS_MASK);
+        assert!(self.base.is_multiple_of(GRANULE) && self.threads <= THREADS_MASK);
         ((self.base / GRANULE) as u64) << 32
             | u64::from(self.low) << 31
             | u64::from(self.threads) << CID_BITS

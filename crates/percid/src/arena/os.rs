@@ -95,8 +95,8 @@ mod system {
     }
 
     /// A number that an attacker cannot guess, where the system has any.
-    pub(in crate::arena) fn random() -> usize {
-        let mut number = [0; size_of::<usize>()];
+    pub(in crate::arena) fn random() -> u64 {
+        let mut number = [0; 8];
         #[cfg(target_os = "linux")]
         // SAFETY: the buffer is writable for its whole length.
         unsafe {
@@ -107,8 +107,11 @@ mod system {
             );
         }
         #[cfg(not(target_os = "linux"))]
-        number.copy_from_slice(&(&raw const number).addr().to_ne_bytes());
-        usize::from_ne_bytes(number)
+        {
+            let somewhere = (&raw const number).addr() as u64;
+            number = somewhere.to_ne_bytes();
+        }
+        u64::from_ne_bytes(number)
     }
 
     fn errno() -> i32 {
@@ -134,7 +137,7 @@ mod system {
         None
     }
 
-    pub(in crate::arena) fn random() -> usize {
+    pub(in crate::arena) fn random() -> u64 {
         0
     }
 }

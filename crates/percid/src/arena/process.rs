@@ -27,8 +27,6 @@ static ARENA: Arena = Arena {
     refusals: AtomicU32::new(0),
 };
 
-/// On lines of its own: sections read the limit all the time.
-#[repr(align(128))]
 pub(super) struct Arena {
     /// `Layout::pack`; 0: not reserved yet.
     layout: AtomicU64,
@@ -64,7 +62,11 @@ impl Arena {
         if let Some(layout) = self.layout() {
             return Ok(layout);
         }
-        let mine = reservation::reserve(possible_cids(), THREAD_STRIPES)?;
+        let mine = match reservation::reserve(possible_cids(), THREAD_STRIPES) {
+            Ok(mine) => mine,
+            // Perhaps refused because somebody else has just had it.
+            Err(why) => return self.layout().ok_or(why),
+        };
         // Stripe 0 of threads is open wherever words are: the last resort.
         self.frontier.stripes(Kind::Thread).announce(1);
         match self

@@ -8,15 +8,15 @@
 //! of a word in stripe 0, divided by 8, fits in 31 bits: then a counter needs no
 //! more than 4 bytes, and no base address to add.
 
-use super::layout::{Layout, STRIPE_BYTES};
+use super::layout::{GRANULE, Layout, STRIPE_BYTES};
 use super::{ArenaError, os};
 
 /// First stripes below this address have handles that are addresses.
-const LOW_END: usize = 8 << 31;
+const LOW_END: u64 = 8 << 31;
 
 /// Addresses below this are left to the heap of programs that are not
 /// position-independent.
-const LOW_START: usize = 4 << 30;
+const LOW_START: u64 = 4 << 30;
 
 /// Chooses and reserves the layout for `possible` ids: the whole, or, where
 /// address space is scarce, what a quarter of the process's limit allows.
@@ -24,7 +24,7 @@ pub(super) fn reserve(possible: u32, threads: u32) -> Result<Layout, ArenaError>
     let budget = os::address_space_limit().map_or(usize::MAX, |limit| limit / 4);
     let mut shape = Some((possible, threads));
     let mut refused = ArenaError::NoAddressSpace {
-        bytes: 2 * STRIPE_BYTES,
+        bytes: Layout::bytes(1, 1),
         os_error: None,
     };
     while let Some((cids, threads)) = shape {
@@ -56,25 +56,43 @@ fn smaller(cids: u32, threads: u32) -> Option<(u32, u32)> {
 }
 
 fn is_low(base: usize) -> bool {
-    base >= LOW_START && base + STRIPE_BYTES <= LOW_END
+    let base = base as u64;
+    base >= LOW_START && base + STRIPE_BYTES as u64 <= LOW_END
 }
 
 fn place(bytes: usize) -> Result<usize, i32> {
     const ATTEMPTS: usize = 8;
-    const GRANULE: usize = 64 << 10;
+    let places = (LOW_END - STRIPE_BYTES as u64 - LOW_START) / GRANULE as u64;
     for _ in 0..ATTEMPTS {
-        let places = (LOW_END - STRIPE_BYTES - LOW_START) / GRANULE;
-        let hint = LOW_START + os::random() % places * GRANULE;
+        let hint = LOW_START + os::random() % places * GRANULE as u64;
+        // Where addresses have 32 bits there is no such place.
+        let Ok(hint) = usize::try_from(hint) else {
+            break;
+        };
         match os::reserve(Some(hint), bytes) {
             Ok(base) => return Ok(base),
             Err(os::Reserve::Occupied) => {}
             Err(os::Reserve::Refused(os_error)) => return Err(os_error),
         }
     }
-    os::reserve(None, bytes).map_err(|refused| match refused {
+    anywhere(bytes)
+}
+
+/// A reservation wherever the system likes, which knows pages but not granules: the
+/// ends that are too much are given back.
+fn anywhere(bytes: usize) -> Result<usize, i32> {
+    let start = os::reserve(None, bytes + GRANULE).map_err(|refused| match refused {
         os::Reserve::Refused(os_error) => os_error,
         os::Reserve::Occupied => 0,
-    })
+    })?;
+    let base = start.next_multiple_of(GRANULE);
+    if base > start {
+        os::release(start, base - start);
+    }
+    if start + GRANULE > base {
+        os::release(base + bytes, start + GRANULE - base);
+    }
+    Ok(base)
 }
 
 #[cfg(test)]
@@ -95,10 +113,10 @@ mod tests {
 
     #[test]
     fn low_addresses_fit_in_a_handle() {
-        assert!(is_low(LOW_START));
-        assert!(is_low(LOW_END - STRIPE_BYTES));
-        assert!(!is_low(LOW_END - STRIPE_BYTES + 1));
+        let (start, end) = (LOW_START as usize, LOW_END as usize);
+        assert!(is_low(start) && is_low(end - STRIPE_BYTES));
+        assert!(!is_low(start - 1) && !is_low(end - STRIPE_BYTES + 1));
         assert!(!is_low(0x7f00_0000_0000));
-        assert!((LOW_END - 8) / 8 <= i32::MAX as usize);
+        assert!((LOW_END - 8) / 8 <= i32::MAX as u64);
     }
 }

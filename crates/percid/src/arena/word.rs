@@ -16,8 +16,8 @@
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use percid_cid::{Source, backend};
-use percid_rseq::portable;
 use percid_rseq::section::{self, WordAddress};
+use percid_rseq::{Preserved, portable};
 
 use super::layout::{Layout, STRIPE_SHIFT};
 use super::process::arena;
@@ -51,6 +51,7 @@ impl Word {
 
     /// In the arena, now.
     pub(crate) fn try_new() -> Result<Word, ArenaError> {
+        let _errno = Preserved::new();
         Ok(Word {
             handle: AtomicU32::new(in_arena(backend().source)?),
         })
@@ -58,6 +59,7 @@ impl Word {
 
     /// In the arena, now, and on the stripes of threads whatever works here.
     pub(crate) fn try_on_fallback() -> Result<Word, ArenaError> {
+        let _errno = Preserved::new();
         Ok(Word {
             handle: AtomicU32::new(in_arena(Source::Thread)?),
         })
@@ -101,6 +103,7 @@ impl Word {
     #[cold]
     #[inline(never)]
     fn add_slow(&self, n: u64) {
+        let _errno = Preserved::new();
         match self.place().unwrap_or_else(|| self.take_place()) {
             Place::Sections(layout, index) => arena().add(layout, index, n),
             Place::ByThread(layout, index) => arena().add_by_thread(layout, index, n),

@@ -1,6 +1,7 @@
 //! The body of targets without sections: every operation refuses.
 
 use core::ptr;
+use core::sync::atomic::AtomicBool;
 
 use crate::Refusal;
 use crate::arch::Operations;
@@ -20,6 +21,11 @@ pub(crate) fn thread_area() -> *mut Area {
 ///
 /// Never called: a thread cannot enter here.
 pub(crate) unsafe fn set_thread_area(_: *mut Area) {}
+
+pub(crate) fn ending() -> &'static AtomicBool {
+    static NEVER: AtomicBool = AtomicBool::new(false);
+    &NEVER
+}
 
 pub(crate) fn own_area() -> *mut Area {
     ptr::null_mut()

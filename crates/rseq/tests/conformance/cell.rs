@@ -82,6 +82,7 @@ static ALONE: Mutex<()> = Mutex::new(());
 impl Cell {
     /// Runs the cell and checks it.
     pub(crate) fn run(&self, effort: &Effort) -> Seen {
+        let _alone = ALONE.lock();
         let (seen, exact) = self.run_and_check(effort);
         let Cell {
             operation,
@@ -113,14 +114,19 @@ impl Cell {
             aborts: 0,
             patience: Duration::from_secs(10),
         };
+        let _alone = ALONE.lock();
         disarm(true);
-        let outcome = std::panic::catch_unwind(|| self.run_and_check(&effort).1.is_ok());
+        // All on one CPU, where they get in each other's way on any machine.
+        let on_one_cpu = || {
+            disturbance::stay_on_this_cpu();
+            self.run_and_check(&effort).1.is_ok()
+        };
+        let exact = std::thread::scope(|scope| scope.spawn(on_one_cpu).join());
         disarm(false);
-        outcome.unwrap_or(false)
+        exact.unwrap_or(false)
     }
 
     fn run_and_check(&self, effort: &Effort) -> (Seen, Result<(), String>) {
-        let _alone = ALONE.lock();
         disturbance::handle_signals();
         disturbance::block_signals();
         let workload = (self.make)(self.by);

@@ -103,6 +103,13 @@ fn pin(thread: i32, cpu: usize) {
     }
 }
 
+/// Pins the calling thread, and those that it starts, to the CPU it runs on.
+pub(crate) fn stay_on_this_cpu() {
+    // SAFETY: no preconditions.
+    let cpu = unsafe { libc::sched_getcpu() };
+    pin(0, cpu as usize);
+}
+
 fn allowed_cpus() -> Vec<usize> {
     // SAFETY: a valid place for the set.
     unsafe {

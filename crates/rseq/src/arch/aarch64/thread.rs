@@ -1,6 +1,7 @@
 //! The thread's pointer to its area, and libc's.
 
 use core::arch::{asm, global_asm};
+use core::sync::atomic::AtomicBool;
 
 use crate::area::{Area, OWN_AREA_ALIGN, OWN_AREA_SIZE};
 
@@ -21,7 +22,8 @@ macro_rules! symbol {
     };
 }
 
-// As on x86-64: a pointer that starts at nobody's area, and room for our own.
+// As on x86-64: a pointer that starts at nobody's area, and an area of our own,
+// neither registered.
 global_asm!(
     ".pushsection .data, \"aw\", %progbits",
     ".balign {align}",
@@ -30,23 +32,20 @@ global_asm!(
     ".zero {size} - 8",
     ".popsection",
     ".pushsection .tdata, \"awT\", %progbits",
-    ".balign 8",
-    concat!(".globl ", symbol!("thread_area")),
-    concat!(".type ", symbol!("thread_area"), ", %object"),
-    concat!(".size ", symbol!("thread_area"), ", 8"),
-    concat!(symbol!("thread_area"), ":"),
-    concat!(".quad ", symbol!("nobodys_area")),
-    ".popsection",
-    ".pushsection .tbss, \"awT\", %nobits",
     ".balign {align}",
     concat!(".globl ", symbol!("own_area")),
     concat!(".type ", symbol!("own_area"), ", %object"),
     concat!(".size ", symbol!("own_area"), ", {size}"),
     concat!(symbol!("own_area"), ":"),
-    ".zero {size}",
+    ".long 0, -1",
+    ".zero {size} - 8",
+    concat!(".globl ", symbol!("thread_area")),
+    concat!(".type ", symbol!("thread_area"), ", %object"),
+    concat!(".size ", symbol!("thread_area"), ", 16"),
+    concat!(symbol!("thread_area"), ":"),
+    concat!(".quad ", symbol!("nobodys_area")),
+    ".quad 0", // whether the thread is ending
     ".popsection",
-    ".weak __rseq_offset",
-    ".weak __rseq_size",
     align = const OWN_AREA_ALIGN,
     size = const OWN_AREA_SIZE,
 );
@@ -105,7 +104,27 @@ pub(crate) unsafe fn set_thread_area(area: *mut Area) {
     }
 }
 
-/// The room for an area of our own in this thread's static block.
+/// Whether this thread is ending and must not register an area any more.
+pub(crate) fn ending() -> &'static AtomicBool {
+    let ending: *const AtomicBool;
+    // SAFETY: computes the address of a flag that stands behind the pointer to the
+    // thread's area.
+    unsafe {
+        asm!(
+            "mrs {ending}, tpidr_el0",
+            "add {ending}, {ending}, {offset}",
+            "add {ending}, {ending}, #8",
+            offset = in(reg) thread_area_offset(),
+            ending = out(reg) ending,
+            options(nostack, preserves_flags, readonly),
+        );
+        // SAFETY: zero or what was stored through this type. The caller does not
+        // keep it beyond the thread's end.
+        &*ending
+    }
+}
+
+/// The area of our own in this thread's static block.
 pub(crate) fn own_area() -> *mut Area {
     let area;
     // SAFETY: computes an address from the thread pointer.
@@ -132,6 +151,10 @@ pub(crate) fn libc_area() -> Option<(*mut Area, u32)> {
     // SAFETY: reads two entries of the global offset table and the thread pointer.
     unsafe {
         asm!(
+            // Absent before glibc 2.35 and in other libcs: their addresses read null.
+            // Said here, for this may be assembled into any object of the program.
+            ".weak __rseq_offset",
+            ".weak __rseq_size",
             "adrp {offset}, :got:__rseq_offset",
             "ldr {offset}, [{offset}, :got_lo12:__rseq_offset]",
             "adrp {size}, :got:__rseq_size",

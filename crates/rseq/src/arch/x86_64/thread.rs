@@ -1,6 +1,7 @@
 //! The thread's pointer to its area, and libc's.
 
 use core::arch::{asm, global_asm};
+use core::sync::atomic::AtomicBool;
 
 use crate::area::{Area, OWN_AREA_ALIGN, OWN_AREA_SIZE};
 
@@ -21,10 +22,11 @@ macro_rules! symbol {
     };
 }
 
-// Two thread-locals in the initial-exec model, which works in programs and in
-// libraries that are loaded later: the pointer to the thread's area, and room for
-// an area of our own. The pointer starts at an area that belongs to nobody and
-// says "not registered", so that sections need no test for null.
+// Two thread-locals in the initial-exec model, which costs one load in programs and
+// in libraries: the pointer to the thread's area, and an area of our own. Both it
+// and nobody's area, where the pointer starts, say "not registered" from the first
+// moment on, so that sections need no test for null and nobody has to write the
+// field that is the kernel's.
 global_asm!(
     ".pushsection .data, \"aw\", @progbits",
     ".balign {align}",
@@ -33,24 +35,20 @@ global_asm!(
     ".zero {size} - 8",
     ".popsection",
     ".pushsection .tdata, \"awT\", @progbits",
-    ".balign 8",
-    concat!(".globl ", symbol!("thread_area")),
-    concat!(".type ", symbol!("thread_area"), ", @object"),
-    concat!(".size ", symbol!("thread_area"), ", 8"),
-    concat!(symbol!("thread_area"), ":"),
-    concat!(".quad ", symbol!("nobodys_area")),
-    ".popsection",
-    ".pushsection .tbss, \"awT\", @nobits",
     ".balign {align}",
     concat!(".globl ", symbol!("own_area")),
     concat!(".type ", symbol!("own_area"), ", @object"),
     concat!(".size ", symbol!("own_area"), ", {size}"),
     concat!(symbol!("own_area"), ":"),
-    ".zero {size}",
+    ".long 0, -1",
+    ".zero {size} - 8",
+    concat!(".globl ", symbol!("thread_area")),
+    concat!(".type ", symbol!("thread_area"), ", @object"),
+    concat!(".size ", symbol!("thread_area"), ", 16"),
+    concat!(symbol!("thread_area"), ":"),
+    concat!(".quad ", symbol!("nobodys_area")),
+    ".quad 0", // whether the thread is ending
     ".popsection",
-    // Absent before glibc 2.35 and in other libcs: their addresses read null.
-    ".weak __rseq_offset",
-    ".weak __rseq_size",
     align = const OWN_AREA_ALIGN,
     size = const OWN_AREA_SIZE,
 );
@@ -107,7 +105,26 @@ pub(crate) unsafe fn set_thread_area(area: *mut Area) {
     }
 }
 
-/// The room for an area of our own in this thread's static block.
+/// Whether this thread is ending and must not register an area any more.
+pub(crate) fn ending() -> &'static AtomicBool {
+    let ending: *const AtomicBool;
+    // SAFETY: computes the address of a flag that stands behind the pointer to the
+    // thread's area.
+    unsafe {
+        asm!(
+            "mov {ending}, qword ptr fs:[0]",
+            "lea {ending}, [{ending} + {offset} + 8]",
+            offset = in(reg) thread_area_offset(),
+            ending = out(reg) ending,
+            options(nostack, preserves_flags, readonly),
+        );
+        // SAFETY: zero or what was stored through this type. The caller does not
+        // keep it beyond the thread's end.
+        &*ending
+    }
+}
+
+/// The area of our own in this thread's static block.
 pub(crate) fn own_area() -> *mut Area {
     let area;
     // SAFETY: computes an address: the thread pointer stands at fs:0 (psABI).
@@ -132,6 +149,10 @@ pub(crate) fn libc_area() -> Option<(*mut Area, u32)> {
     // pointer, which stands at fs:0 (psABI).
     unsafe {
         asm!(
+            // Absent before glibc 2.35 and in other libcs: their addresses read null.
+            // Said here, for this may be assembled into any object of the program.
+            ".weak __rseq_offset",
+            ".weak __rseq_size",
             "mov {offset}, qword ptr [rip + __rseq_offset@GOTPCREL]",
             "mov {size}, qword ptr [rip + __rseq_size@GOTPCREL]",
             "mov {thread}, qword ptr fs:[0]",
