@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use percid_cid::{THREAD_STRIPES, possible_cids, thread_stripe};
 use percid_rseq::section::MmCid;
-use percid_rseq::{Refusal, enter_thread, portable, section, thread_ids};
+use percid_rseq::{Preserved, Refusal, enter_thread, portable, section, thread_ids};
 
 use super::free_list::FreeList;
 use super::frontier::{Frontier, Kind, Open};
@@ -176,6 +176,7 @@ impl Arena {
             self.refusals.fetch_add(1, Ordering::Relaxed);
             return false;
         }
+        let _errno = Preserved::new();
         let activated = self.frontier.activate(kind, stripe + 1, &Memory(layout));
         match activated {
             Ok(()) => self.refusals.store(0, Ordering::Relaxed),

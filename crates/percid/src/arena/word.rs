@@ -103,7 +103,6 @@ impl Word {
     #[cold]
     #[inline(never)]
     fn add_slow(&self, n: u64) {
-        let _errno = Preserved::new();
         match self.place().unwrap_or_else(|| self.take_place()) {
             Place::Sections(layout, index) => arena().add(layout, index, n),
             Place::ByThread(layout, index) => arena().add_by_thread(layout, index, n),
@@ -142,6 +141,7 @@ impl Word {
 
     /// Gives the word its place, if nobody else has by now.
     fn take_place(&self) -> Place {
+        let _errno = Preserved::new();
         let mine = in_arena(backend().source).unwrap_or_else(|why| {
             let Some(index) = standby::allocate() else {
                 panic!("no memory to count in: {why}, and all standby words are in use");
