@@ -170,7 +170,7 @@ boot() {
         -append "console=$console panic=-1 quiet" </dev/null >"$log" 2>&1 || true
     local release failed cells
     release=$(sed -n 's/.*vm: kernel \([^ ]*\).*/\1/p' "$log")
-    cells=$(sed -n 's/.*: \([0-9]* cells exact.*\)\r*/\1/p' "$log" | tr -d '\r' | tail -n 1)
+    cells=$(grep -aoE '[0-9]+ cells exact[^;]*' "$log" | tr -d '\r' | tail -n 1 || true)
     failed=$(grep -aE 'vm: .* exit [1-9]' "$log" | sed 's/vm: //' | tr -d '\r' | paste -sd ' ' || true)
     if grep -aq 'vm: done' "$log" && [[ -z $failed ]]; then
         echo "Linux ${release:-$version} $arch, $cpus CPUs: passed${cells:+, $cells}"
