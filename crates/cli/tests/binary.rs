@@ -1,5 +1,8 @@
 //! The program as it is shipped: its sections can be found by debuggers.
-#![cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+#![cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
 
 /// The linker drops sections that nobody refers to; the list of descriptors is one,
 /// unless it is marked to be kept. How sound they are is tested in the crate
