@@ -21,6 +21,7 @@
 //! | [`increment`], [`add`] | `*w += n` |
 //! | [`add_through`] | `*(*w + distance) += n` |
 //! | [`load`], [`swap`] | `*w`, and leaves another |
+//! | [`claim`] | takes a lock of the stripe, and returns where it is |
 //! | [`compare_store`], [`compare_compare_store`] | stores if one or two words are as expected |
 //! | [`list_push`], [`list_pop`] | an intrusive list with its head in `*w` |
 //! | [`array_push`], [`array_pop`], and by batch | a stack of words behind a length |
@@ -267,6 +268,34 @@ pub unsafe fn swap<I: Index, const SHIFT: u32>(
     debug_assert!(word.0 != 0, "a word at address 0");
     // SAFETY: the caller's contract is the operation's.
     unsafe { index.swap::<SHIFT>(word, new) }
+}
+
+/// Claims the current id's word: stores `held`, which is not 0, if it holds 0, and
+/// returns where it is.
+///
+/// So a section takes a lock of its stripe, or any part of it, for longer than the
+/// section lasts. Whoever claimed it gives it back by storing 0 there, with release
+/// ordering, from wherever the thread has gone meanwhile.
+///
+/// # Errors
+///
+/// As [`increment`], and [`Refusal::Mismatch`] if it is claimed already. Do not wait:
+/// its owner may be preempted.
+///
+/// # Safety
+///
+/// As [`increment`], and the only other store to a word that holds something else
+/// than 0 is its owner's.
+#[inline(always)]
+pub unsafe fn claim<I: Index, const SHIFT: u32>(
+    index: I,
+    word: WordAddress,
+    held: u64,
+) -> Result<*mut u64, Refusal> {
+    debug_assert!(word.0 != 0, "a word at address 0");
+    debug_assert!(held != 0, "a claim that nobody sees");
+    // SAFETY: the caller's contract is the operation's.
+    unsafe { index.claim::<SHIFT>(word, held) }
 }
 
 /// Stores `new` in the current id's word if it holds `expected`.

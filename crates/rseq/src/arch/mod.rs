@@ -28,6 +28,7 @@
 //! | `add_through` | `p = *w; if p == 0 -> Empty; p += distance; t = *p + n; *p = t` |
 //! | `load` | `value = *w` |
 //! | `swap` | `value = *w; *w = new` |
+//! | `claim` | `if *w (acquire) != 0 -> Mismatch; value = w; *w = held` |
 //! | `compare_store` | `if *w != expected -> Mismatch; *w = new` |
 //! | `compare_compare_store` | `if *w != expected or *(w + distance) != second -> Mismatch; *w = new` |
 //! | `list_push` | `*(node + next) = *w; *w = node` |
@@ -113,6 +114,11 @@ pub(crate) trait Operations: Copy {
     ) -> Result<(), Refusal>;
     unsafe fn load<const SHIFT: u32>(self, word: WordAddress) -> Result<u64, Refusal>;
     unsafe fn swap<const SHIFT: u32>(self, word: WordAddress, new: u64) -> Result<u64, Refusal>;
+    unsafe fn claim<const SHIFT: u32>(
+        self,
+        word: WordAddress,
+        held: u64,
+    ) -> Result<*mut u64, Refusal>;
     unsafe fn compare_store<const SHIFT: u32>(
         self,
         word: WordAddress,

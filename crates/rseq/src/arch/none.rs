@@ -61,7 +61,8 @@ macro_rules! all_unsupported {
     add_through(WordAddress, isize, u64) -> ();
     load(WordAddress) -> u64;
     swap(WordAddress, u64) -> u64;
-    compare_store(WordAddress, u64, u64) -> ();
+    claim(WordAddress, u64) -> *mut u64;
+            compare_store(WordAddress, u64, u64) -> ();
     compare_compare_store(WordAddress, u64, isize, u64, u64) -> ();
     list_push(WordAddress, *mut u8, usize) -> ();
     list_pop(WordAddress, usize) -> *mut u8;

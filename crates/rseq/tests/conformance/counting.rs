@@ -1,5 +1,7 @@
 //! Operations that count: every unit that a thread added stands in some stripe.
 
+use std::sync::atomic::Ordering;
+
 use percid_rseq::Refusal;
 
 use crate::cell::{Held, Workload};
@@ -55,9 +57,7 @@ pub(crate) fn add_through(by: By) -> Box<dyn Workload> {
     let stripes = Stripes::new(by);
     for id in 0..stripes.ids() {
         let target = stripes.word(id, 8).as_ptr().expose_provenance();
-        stripes
-            .word(id, 0)
-            .store(target as u64, std::sync::atomic::Ordering::Relaxed);
+        stripes.word(id, 0).store(target as u64, Ordering::Relaxed);
     }
     let step: Step = |stripes, turn| stripes.add_through(0, 1, turn % 5).map(|()| turn % 5);
     Box::new(Counting {
@@ -91,5 +91,27 @@ pub(crate) fn compare_compare_store(by: By) -> Box<dyn Workload> {
             Err(Refusal::Mismatch) => Ok(0),
             Err(refusal) => Err(refusal),
         }
+    })
+}
+
+/// Words of a stripe: the lock, and what it guards.
+const LOCK: usize = 4;
+const GUARDED: usize = LOCK + 1;
+
+/// A lock that a section takes, and that is held while the thread reads and writes
+/// what it guards, wherever it runs by then.
+pub(crate) fn claim(by: By) -> Box<dyn Workload> {
+    counting(by, GUARDED, |stripes, _| {
+        let lock = match stripes.claim(LOCK) {
+            Ok(lock) => lock,
+            Err(Refusal::Mismatch) => return Ok(0),
+            Err(refusal) => return Err(refusal),
+        };
+        let guarded = stripes.beside(lock, 1);
+        let seen = guarded.load(Ordering::Relaxed);
+        std::hint::spin_loop();
+        guarded.store(seen + 1, Ordering::Relaxed);
+        lock.store(0, Ordering::Release);
+        Ok(1)
     })
 }

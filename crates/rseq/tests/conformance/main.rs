@@ -22,10 +22,11 @@ use disturbance::Disturbance;
 use stripes::By;
 
 /// Every operation, in a workload that shows whether it is exact.
-const OPERATIONS: [(&str, Make); 11] = [
+const OPERATIONS: [(&str, Make); 12] = [
     ("increment", counting::increment),
     ("add", counting::add),
     ("add_through", counting::add_through),
+    ("claim", counting::claim),
     ("load, compare_store", counting::compare_store),
     ("compare_compare_store", counting::compare_compare_store),
     ("swap", tokens::swap),

@@ -99,6 +99,13 @@ impl Stripes {
         &self.pages[id].0[place]
     }
 
+    /// The word so many words after one.
+    pub(crate) fn beside(&self, word: &AtomicU64, words: usize) -> &AtomicU64 {
+        let first = self.pages.as_ptr().addr();
+        let place = (std::ptr::from_ref(word).addr() - first) / 8 + words;
+        self.word(place / WORDS, place % WORDS)
+    }
+
     /// The sum of a word over all stripes.
     pub(crate) fn sum(&self, place: usize) -> u64 {
         (0..self.ids())
@@ -129,6 +136,12 @@ impl Stripes {
 
     pub(crate) fn swap(&self, place: usize, new: u64) -> Result<u64, Refusal> {
         by_index!(self, swap(self.at(place), new))
+    }
+
+    pub(crate) fn claim(&self, place: usize) -> Result<&AtomicU64, Refusal> {
+        let claimed = by_index!(self, claim(self.at(place), 1))?;
+        // SAFETY: a word of one of the pages.
+        Ok(unsafe { AtomicU64::from_ptr(claimed) })
     }
 
     pub(crate) fn compare_store(

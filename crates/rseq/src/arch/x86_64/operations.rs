@@ -176,6 +176,26 @@ macro_rules! operations {
             }
 
             #[inline(always)]
+            unsafe fn claim<const SHIFT: u32>(
+                self,
+                word: WordAddress,
+                held: u64,
+            ) -> Result<*mut u64, Refusal> {
+                let (outcome, value);
+                // SAFETY: see above.
+                unsafe {
+                    value_section!($index(self), word, outcome, {
+                        "cmp qword ptr [{stripe}], 0",
+                        "jne 24f",
+                        "mov {value}, {stripe}",
+                        delay!(3),
+                        "mov qword ptr [{stripe}], {held}",
+                    } held = in(reg) held, value = out(reg) value,);
+                }
+                status::result(outcome, value, Refusal::Mismatch)
+            }
+
+            #[inline(always)]
             unsafe fn compare_store<const SHIFT: u32>(
                 self,
                 word: WordAddress,
