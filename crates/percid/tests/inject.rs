@@ -148,7 +148,7 @@ fn unprotected_sections_lose_updates() {
                 scope.spawn(|| (0..ADDS).for_each(|_| counter.add(1)));
             }
         });
-        (THREADS * ADDS)
+        (threads * ADDS)
             .checked_sub(counter.sum())
             .filter(|&lost| lost > 0)
     };
