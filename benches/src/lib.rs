@@ -10,6 +10,7 @@
 //! | [`compare`] | the ratios that sum a run up |
 //! | [`machine`] | what the figures depend on |
 //! | [`counter`] | the counter and its peers |
+//! | [`section`] | single operations in sections |
 //!
 //! A further suite is a folder beside `counter`: one trait for each of its
 //! workloads, one file for each peer, and a line in [`suite::SUITES`].
@@ -23,6 +24,7 @@ pub mod measure;
 pub mod plan;
 pub mod record;
 mod resident;
+pub mod section;
 pub mod suite;
 mod team;
 

@@ -2,10 +2,10 @@
 
 use crate::Error;
 use crate::compare::Comparison;
-use crate::counter;
+use crate::{counter, section};
 
 /// Every suite there is.
-pub static SUITES: [&Suite; 1] = [&counter::SUITE];
+pub static SUITES: [&Suite; 2] = [&counter::SUITE, &section::SUITE];
 
 /// The suite of that name.
 #[must_use]
@@ -20,6 +20,8 @@ pub struct Suite {
     pub name: &'static str,
     /// In a few words.
     pub about: &'static str,
+    /// Why it cannot run on this host, if it cannot.
+    pub available: fn() -> Result<(), String>,
     /// In the order in which they run.
     pub cases: &'static [Case],
     /// What sums a run up.

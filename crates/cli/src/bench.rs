@@ -26,11 +26,12 @@ pub(crate) use self::elsewhere::MEASURE;
 const THREADS: [usize; 2] = [1, 2];
 
 pub(crate) fn run(arguments: &Bench, output: &mut Output) -> Result<Exit, Error> {
-    let suites = suites(&arguments.suites)?;
+    let mut suites = suites(&arguments.suites)?;
     if arguments.list {
         output.write(&list(&suites))?;
         return Ok(Exit::Success);
     }
+    leave_out_unavailable(&mut suites, arguments.suites.is_empty())?;
     // Before the run: it would be a pity to measure for nothing.
     let target = arguments.json.as_deref().map(Target::prepare).transpose()?;
     let threads = threads(&arguments.threads);
@@ -84,6 +85,27 @@ fn suites(names: &[String]) -> Result<Vec<&'static Suite>, Error> {
         }
     }
     Ok(suites)
+}
+
+/// Leaves suites out that cannot run here, and says so; one that was asked for by
+/// name is an error.
+fn leave_out_unavailable(suites: &mut Vec<&'static Suite>, all: bool) -> Result<(), Error> {
+    let mut refused = None;
+    suites.retain(|suite| match (suite.available)() {
+        Ok(()) => true,
+        Err(why) if all => {
+            progress::note(&format!("the suite '{}' is left out: {why}", suite.name));
+            false
+        }
+        Err(why) => {
+            refused.get_or_insert(Error::Unavailable {
+                name: suite.name,
+                why,
+            });
+            false
+        }
+    });
+    refused.map_or(Ok(()), Err)
 }
 
 /// What was asked for, each number once, or what suits the machine.

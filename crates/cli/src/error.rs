@@ -14,6 +14,11 @@ pub(crate) enum Error {
     )]
     UnknownSuite { name: String, known: String },
     #[error(
+        "the suite '{name}' cannot run on this host: {why}; nothing was measured; \
+         percid doctor says what is missing"
+    )]
+    Unavailable { name: &'static str, why: String },
+    #[error(
         "cannot write results to '{}': {why}; nothing was measured; \
          name a file in a directory that exists and that you may write to",
         path.display()
@@ -33,6 +38,7 @@ impl Error {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Error::UnknownSuite { .. } | Error::Target { .. } => Exit::Usage,
+            Error::Unavailable { .. } => Exit::Unsupported,
             Error::Measure(percid_benches::Error::Unknown { .. }) => Exit::Usage,
             Error::Measure(percid_benches::Error::OtherIds { .. }) => Exit::Again,
             Error::Measure(_) | Error::Results { .. } | Error::Output(_) | Error::Json(_) => {

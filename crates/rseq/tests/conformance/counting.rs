@@ -109,7 +109,8 @@ pub(crate) fn claim(by: By) -> Box<dyn Workload> {
         };
         let guarded = stripes.beside(lock, 1);
         let seen = guarded.load(Ordering::Relaxed);
-        std::hint::spin_loop();
+        // About as long as a section is held open: both are where threads are preempted.
+        (0..100).for_each(|_| std::hint::spin_loop());
         guarded.store(seen + 1, Ordering::Relaxed);
         lock.store(0, Ordering::Release);
         Ok(1)

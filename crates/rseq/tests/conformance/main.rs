@@ -95,7 +95,7 @@ fn unprotected_cells_are_found() {
         if operation == "increment" {
             continue;
         }
-        let found = (0..40).any(|_| {
+        let found = (0..200).any(|_| {
             let by = By::Cpu;
             let cell = Cell {
                 operation,
