@@ -10,7 +10,9 @@
 source "$(dirname "$0")/lib.sh"
 
 CACHE=$PWD/.cache/vm
-MIRROR=${PERCID_DEBIAN_MIRROR:?names a Debian mirror}
+# The mirror that this system uses itself.
+MIRROR=${PERCID_DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 2>/dev/null |
+    grep -v security | head -n 1 || true)}
 ROOT=$CACHE/sid
 
 # What is booted: architecture, suite, first digits of the version, CPUs.
@@ -185,6 +187,7 @@ main() {
     [[ $which =~ ^(x86-64|aarch64|all)$ ]] || { sed -n '2,9p' "$0" >&2; exit 2; }
     [[ $(id -u) == 0 ]] || cannot "needs root, for debootstrap and chroot"
     command -v apt-get >/dev/null || cannot "needs apt-get: Debian or a system like it"
+    [[ -n $MIRROR ]] || cannot "no mirror found; name one in PERCID_DEBIAN_MIRROR"
     mkdir -p "$CACHE/kernels"
     command -v debootstrap >/dev/null && command -v cpio >/dev/null ||
         { apt-get update && apt-get install -y --no-install-recommends debootstrap cpio; } \
