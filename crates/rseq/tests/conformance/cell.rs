@@ -164,6 +164,7 @@ impl Cell {
                     let (sender, steps, done, enough) = (sender.clone(), &steps, &done, &enough);
                     scope.spawn(move || {
                         unblock_timer();
+                        self.disturbance.place(thread);
                         sender.send(disturbance::thread_id()).unwrap();
                         enter_thread().unwrap();
                         let mut held = Held::default();
@@ -185,8 +186,12 @@ impl Cell {
                     })
                 })
                 .collect();
-            for _ in 0..self.disturbance.rivals() {
-                scope.spawn(|| disturbance::rival(&done));
+            for rival in 0..self.disturbance.rivals() {
+                let done = &done;
+                scope.spawn(move || {
+                    self.disturbance.place(rival);
+                    disturbance::rival(done);
+                });
             }
             let threads: Vec<i32> = receiver.iter().take(THREADS).collect();
             let done = &done;

@@ -27,6 +27,15 @@ impl Disturbance {
         Disturbance::Yield,
     ];
 
+    /// Has a thread share two CPUs with all others, where only the scheduler disturbs
+    /// and there might be a CPU for each.
+    pub(crate) fn place(self, number: usize) {
+        if matches!(self, Disturbance::Plain | Disturbance::Yield) {
+            let cpus = allowed_cpus();
+            pin(0, cpus[number % cpus.len().min(2)]);
+        }
+    }
+
     /// Threads that run beside the workers.
     pub(crate) fn rivals(self) -> usize {
         if self == Disturbance::Yield { 2 } else { 0 }
