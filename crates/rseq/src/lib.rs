@@ -62,6 +62,7 @@ mod arch;
 mod area;
 mod errno;
 mod features;
+mod index;
 #[cfg(percid_inject)]
 pub mod inject;
 pub mod membarrier;

@@ -1,0 +1,92 @@
+//! Which word a section works on: its address in stripe 0, and where the id comes
+//! from.
+
+use core::marker::PhantomData;
+use core::sync::atomic::{AtomicU32, AtomicU64};
+
+use crate::arch::Operations;
+
+/// The address of a word in stripe 0.
+///
+/// Kept divided by 8, so that a structure whose stripe 0 lies below 32 GiB can
+/// keep it in 4 bytes and a section needs no instruction more to use it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WordAddress(pub(crate) usize);
+
+impl WordAddress {
+    /// The address of an aligned word.
+    #[inline]
+    #[must_use]
+    pub fn new(word: *mut u64) -> WordAddress {
+        debug_assert!(!word.is_null() && word.is_aligned(), "a word at {word:p}");
+        WordAddress(word.expose_provenance() >> 3)
+    }
+
+    /// An address that was divided by 8; its memory was exposed.
+    #[inline]
+    #[must_use]
+    pub const fn from_eighth(eighth: usize) -> WordAddress {
+        WordAddress(eighth)
+    }
+}
+
+/// Where a section finds its id: [`MmCid`], [`Table`] or [`Cpu`].
+#[allow(private_bounds, reason = "nobody else can write a section")]
+pub trait Index: Operations {}
+
+/// The kernel's concurrency id, below a limit.
+#[derive(Clone, Copy, Debug)]
+pub struct MmCid<'a> {
+    /// Number of stripes that may be touched.
+    pub limit: &'a AtomicU32,
+}
+
+/// The CPU number, below a limit.
+#[derive(Clone, Copy, Debug)]
+pub struct Cpu<'a> {
+    /// Number of stripes that may be touched.
+    pub limit: &'a AtomicU32,
+}
+
+/// The id that a table holds for the CPU, below a limit.
+#[derive(Clone, Copy, Debug)]
+pub struct Table<'a> {
+    #[allow(dead_code, reason = "read by the bodies of sections only")]
+    pub(crate) table: *const TableHead,
+    life: PhantomData<&'a TableHead>,
+}
+
+/// What stands before the slots of a table.
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub struct TableHead {
+    /// Number of stripes that may be touched.
+    pub limit: AtomicU32,
+    /// Number of slots that follow.
+    pub cpus: u32,
+}
+
+/// One slot of a table, on a cache line of its own. Sections load the low half: an
+/// id, or anything at or above the limit for "none".
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub struct Slot(pub AtomicU64);
+
+impl<'a> Table<'a> {
+    /// A table at `head`.
+    ///
+    /// # Safety
+    ///
+    /// `head.cpus` slots follow `head` directly, and all live for `'a`.
+    #[must_use]
+    pub const unsafe fn new(head: *const TableHead) -> Table<'a> {
+        Table {
+            table: head,
+            life: PhantomData,
+        }
+    }
+}
+
+impl Index for MmCid<'_> {}
+impl Index for Cpu<'_> {}
+impl Index for Table<'_> {}
