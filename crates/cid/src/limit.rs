@@ -88,8 +88,8 @@ impl Limit {
     }
 
     /// Says that everything below `to` is ready.
-    // Ordering: Release pairs with `get`, and with the load in a section, which
-    // x86 performs as an acquire and other bodies ask for.
+    // Ordering: Release pairs with `get`. A section loads the number plainly: on x86
+    // that acquires, and the aarch64 body says why it need not there.
     pub fn publish(&self, to: u32) {
         self.published.fetch_max(to, Ordering::Release);
     }

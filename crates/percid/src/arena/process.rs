@@ -16,10 +16,6 @@ use super::frontier::{Frontier, Kind, Open};
 use super::layout::{GRANULE, Layout, STRIPE_BYTES, STRIPE_SHIFT, STRIPE_WORDS, Stripe};
 use super::{ArenaError, ledger, os, reservation, standby};
 
-/// How often an operation is tried as a section before it is done on the stripe
-/// of the thread: so that it ends, whatever keeps aborting it.
-const ATTEMPTS: u32 = 8;
-
 static ARENA: Arena = Arena {
     layout: AtomicU64::new(0),
     frontier: Frontier::new(),
@@ -125,7 +121,7 @@ impl Arena {
 
     /// Adds to the word of the current cid, or of the thread where that fails.
     pub(super) fn add(&self, layout: Layout, index: u32, n: u64) {
-        for _ in 0..ATTEMPTS {
+        for _ in 0..section::ATTEMPTS {
             // SAFETY: an allocated word; stripes below the limit are open up to
             // it, are never closed, and change by sections only.
             let outcome =

@@ -85,14 +85,21 @@ fn anywhere(bytes: usize) -> Result<usize, i32> {
         os::Reserve::Refused(os_error) => os_error,
         os::Reserve::Occupied => 0,
     })?;
-    let base = start.next_multiple_of(GRANULE);
-    if base > start {
-        os::release(start, base - start);
+    let (base, before, after) = within(start);
+    if before > 0 {
+        os::release(start, before);
     }
-    if start + GRANULE > base {
-        os::release(base + bytes, start + GRANULE - base);
+    if after > 0 {
+        os::release(base + bytes, after);
     }
     Ok(base)
+}
+
+/// Where granules start in a mapping that is one granule too long, and how many bytes
+/// are too many before and after.
+fn within(start: usize) -> (usize, usize, usize) {
+    let base = start.next_multiple_of(GRANULE);
+    (base, base - start, GRANULE - (base - start))
 }
 
 #[cfg(test)]
@@ -118,5 +125,15 @@ mod tests {
         assert!(!is_low(start - 1) && !is_low(end - STRIPE_BYTES + 1));
         assert!(!is_low(0x7f00_0000_0000));
         assert!((LOW_END - 8) / 8 <= i32::MAX as u64);
+    }
+
+    #[test]
+    fn a_mapping_anywhere_starts_at_a_granule() {
+        for page in [0, 1, 7, 15] {
+            let start = 0x7f00_0000_0000 + page * 4096;
+            let (base, before, after) = within(start);
+            assert!(base.is_multiple_of(GRANULE) && base >= start);
+            assert_eq!((start + before, before + after), (base, GRANULE));
+        }
     }
 }
