@@ -6,6 +6,7 @@ ci/clippy.sh
 ci/docs.sh
 ci/unit.sh
 ci/inject.sh
+ci/compare_twice.sh
 ci/portable.sh
 ci/loom.sh
 step "all passed"

@@ -14,13 +14,16 @@
 //! | `percid` | sections by mm_cid |
 //! | `percid:table` | sections by a table over the CPU |
 //! | `percid:cpu` | sections by the CPU number |
-//! | `thread_local` | a cell, or a `Vec` of the thread |
+//! | `thread_local` | a cell, or a `Vec`, in `thread_local!` |
+//! | `stack` | the same on the stack of the thread's loop |
 
 mod sections;
+mod stack;
 mod thread_local;
 mod work;
 
 use self::sections::{ByCpu, ByMmCid, ByTable, Sections};
+use self::stack::Stack;
 use self::thread_local::ThreadLocal;
 use self::work::{Add, Array, Batch32, Copy16, List, Lock, of};
 use crate::compare::{Comparison, Which};
@@ -40,6 +43,7 @@ pub static SUITE: Suite = Suite {
                 of::<Add, Sections<ByTable>>(),
                 of::<Add, Sections<ByCpu>>(),
                 of::<Add, ThreadLocal>(),
+                of::<Add, Stack>(),
             ],
         ),
         case(
@@ -49,6 +53,7 @@ pub static SUITE: Suite = Suite {
                 of::<Lock, Sections<ByMmCid>>(),
                 of::<Lock, Sections<ByTable>>(),
                 of::<Lock, ThreadLocal>(),
+                of::<Lock, Stack>(),
             ],
         ),
         case(
@@ -58,6 +63,7 @@ pub static SUITE: Suite = Suite {
                 of::<List, Sections<ByMmCid>>(),
                 of::<List, Sections<ByTable>>(),
                 of::<List, ThreadLocal>(),
+                of::<List, Stack>(),
             ],
         ),
         case(
@@ -67,6 +73,7 @@ pub static SUITE: Suite = Suite {
                 of::<Array, Sections<ByMmCid>>(),
                 of::<Array, Sections<ByTable>>(),
                 of::<Array, ThreadLocal>(),
+                of::<Array, Stack>(),
             ],
         ),
         case(
@@ -76,6 +83,7 @@ pub static SUITE: Suite = Suite {
                 of::<Copy16, Sections<ByMmCid>>(),
                 of::<Copy16, Sections<ByTable>>(),
                 of::<Copy16, ThreadLocal>(),
+                of::<Copy16, Stack>(),
             ],
         ),
         case(
@@ -85,6 +93,7 @@ pub static SUITE: Suite = Suite {
                 of::<Batch32, Sections<ByMmCid>>(),
                 of::<Batch32, Sections<ByTable>>(),
                 of::<Batch32, ThreadLocal>(),
+                of::<Batch32, Stack>(),
             ],
         ),
     ],
@@ -98,6 +107,16 @@ pub static SUITE: Suite = Suite {
             "array, 1 thread: percid / thread_local",
             ["array", "percid"],
             ["array", "thread_local"],
+        ),
+        ratio(
+            "list, 1 thread: percid / stack",
+            ["list", "percid"],
+            ["list", "stack"],
+        ),
+        ratio(
+            "array, 1 thread: percid / stack",
+            ["array", "percid"],
+            ["array", "stack"],
         ),
         ratio(
             "percid, 1 thread: copy16 / array",

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use percid_rseq::section::{self, Cpu, Index, MmCid, Slot, Table, TableHead, WordAddress, retry};
 use percid_rseq::{Refusal, enter_thread, possible_cpus, registration};
 
-use super::work::{BATCH, Body, Kind};
+use super::work::{BATCH, Batch, Body, Kind};
 
 /// log2 of a stripe's bytes.
 const SHIFT: u32 = 12;
@@ -116,17 +116,19 @@ pub(super) struct Hand<'a, I> {
     first: WordAddress,
     nodes: &'a [Node],
     spare: *mut u8,
+    /// What a batch pushes and where it pops to.
+    batch: Box<Batch>,
 }
 
-impl<I> Hand<'_, I> {
-    /// A node of its own that no list has yet.
-    #[cold]
-    fn another_node(&mut self) {
-        let Some((node, rest)) = self.nodes.split_first() else {
-            panic!("a thread was moved {NODES} times in one run");
-        };
-        (self.spare, self.nodes) = ((&raw const *node).cast_mut().cast(), rest);
-    }
+/// A node that no list has yet, and the others. By value, so that a hand can stay in
+/// registers.
+#[cold]
+#[inline(never)]
+fn another_node(nodes: &[Node]) -> (*mut u8, &[Node]) {
+    let Some((node, rest)) = nodes.split_first() else {
+        panic!("a thread was moved {NODES} times in one run");
+    };
+    ((&raw const *node).cast_mut().cast(), rest)
 }
 
 impl<B: By> Sections<B> {
@@ -153,12 +155,12 @@ impl<B: By> Sections<B> {
     }
 }
 
-/// 1 if it was done, 0 if there was nothing to do; nothing else is refused here.
+/// 0 if it was done, 1 if there was nothing to do; nothing else is refused here.
 #[inline(always)]
-fn done<T>(outcome: Result<T, Refusal>) -> i64 {
+fn missed<T>(outcome: Result<T, Refusal>) -> i64 {
     match outcome {
-        Ok(_) => 1,
-        Err(Refusal::Empty | Refusal::Full) => 0,
+        Ok(_) => 0,
+        Err(Refusal::Empty | Refusal::Full) => 1,
         Err(refusal) => refused(refusal),
     }
 }
@@ -208,6 +210,8 @@ impl<B: By> Body for Sections<B> {
         }
     }
 
+    // Inlined, so that it stays in registers.
+    #[inline(always)]
     fn hand(&self, thread: usize) -> Hand<'_, B::Index<'_>> {
         enter_thread().expect("the suite was available");
         let first = self.memory.pages.as_ptr().cast::<u64>().cast_mut();
@@ -223,25 +227,27 @@ impl<B: By> Body for Sections<B> {
             first: WordAddress::new(first),
             nodes,
             spare,
+            batch: Batch::boxed(),
         };
-        hand.another_node();
+        (hand.spare, hand.nodes) = another_node(hand.nodes);
         hand
     }
 
     #[inline(always)]
     fn add(&self, hand: &mut Self::Hand<'_>) -> i64 {
+        let (index, word) = (hand.index, hand.first);
         // SAFETY: see above.
-        done(retry(|| unsafe {
-            section::increment::<_, SHIFT>(hand.index, hand.first)
+        1 - missed(retry(move || unsafe {
+            section::increment::<_, SHIFT>(index, word)
         }))
     }
 
     #[inline(always)]
     fn lock(&self, hand: &mut Self::Hand<'_>) -> i64 {
+        let (index, word) = (hand.index, hand.first);
         loop {
             // SAFETY: see above.
-            let claimed =
-                retry(|| unsafe { section::claim::<_, SHIFT>(hand.index, hand.first, 1) });
+            let claimed = retry(move || unsafe { section::claim::<_, SHIFT>(index, word, 1) });
             // The owner may be preempted: then this waits for it, as it must to count.
             let Ok(lock) = claimed else {
                 std::thread::yield_now();
@@ -261,18 +267,18 @@ impl<B: By> Body for Sections<B> {
     fn list(&self, hand: &mut Self::Hand<'_>) -> i64 {
         let (index, head, node) = (hand.index, hand.first, hand.spare);
         // SAFETY: see above; nodes live as long as the lists, and a node is its link.
-        done(retry(|| unsafe {
-            section::list_push::<_, SHIFT>(index, head, node, 0)
+        missed(retry(move || unsafe {
+            section::list_push::<_, SHIFT, 0>(index, head, node)
         }));
         // SAFETY: as above.
-        match retry(|| unsafe { section::list_pop::<_, SHIFT>(index, head, 0) }) {
+        match retry(move || unsafe { section::list_pop::<_, SHIFT, 0>(index, head) }) {
             Ok(node) => {
                 hand.spare = node;
                 0
             }
             // The thread was moved to where there is nothing.
             Err(_) => {
-                hand.another_node();
+                (hand.spare, hand.nodes) = another_node(hand.nodes);
                 1
             }
         }
@@ -282,12 +288,11 @@ impl<B: By> Body for Sections<B> {
     fn array(&self, hand: &mut Self::Hand<'_>) -> i64 {
         let (index, len) = (hand.index, hand.first);
         // SAFETY: see above.
-        let pushed = retry(|| unsafe { section::array_push::<_, SHIFT>(index, len, CAPACITY, 7) });
+        let pushed =
+            retry(move || unsafe { section::array_push::<_, SHIFT>(index, len, CAPACITY, 7) });
         // SAFETY: see above.
-        done(pushed)
-            - done(retry(|| unsafe {
-                section::array_pop::<_, SHIFT>(index, len)
-            }))
+        let popped = retry(move || unsafe { section::array_pop::<_, SHIFT>(index, len) });
+        missed(popped) - missed(pushed)
     }
 
     #[inline(always)]
@@ -298,26 +303,23 @@ impl<B: By> Body for Sections<B> {
         let room = CAPACITY as usize * 8;
         // SAFETY: see above.
         let pushed =
-            retry(|| unsafe { section::copy_push::<_, SHIFT>(index, len, room, from, 16) });
+            retry(move || unsafe { section::copy_push::<_, SHIFT>(index, len, room, from, 16) });
         // SAFETY: see above.
-        done(pushed)
-            - done(retry(|| unsafe {
-                section::copy_pop::<_, SHIFT>(index, len, to, 16)
-            }))
+        let popped = retry(move || unsafe { section::copy_pop::<_, SHIFT>(index, len, to, 16) });
+        missed(popped) - missed(pushed)
     }
 
     #[inline(always)]
     fn batch32(&self, hand: &mut Self::Hand<'_>) -> i64 {
         let (index, len, count) = (hand.index, hand.first, BATCH as u32);
-        let (words, mut back) = ([7_u64; BATCH], [0_u64; BATCH]);
-        let (from, to) = (words.as_ptr(), back.as_mut_ptr());
-        let pushed = retry(|| {
+        let (from, to) = (hand.batch.0.as_ptr(), hand.batch.1.as_mut_ptr());
+        let pushed = retry(move || {
             // SAFETY: see above.
             unsafe { section::array_push_batch::<_, SHIFT>(index, len, CAPACITY, from, count) }
         });
         // SAFETY: see above.
         let popped =
-            retry(|| unsafe { section::array_pop_batch::<_, SHIFT>(index, len, to, count) });
+            retry(move || unsafe { section::array_pop_batch::<_, SHIFT>(index, len, to, count) });
         pushed.map_or(0, i64::from) - popped.map_or(0, i64::from)
     }
 

@@ -9,6 +9,15 @@ use crate::suite::{Done, OPERATIONS, Timed, Workload};
 /// Words of a batch.
 pub(super) const BATCH: usize = 32;
 
+/// A batch to push, and room for one to pop.
+pub(super) struct Batch(pub(super) [u64; BATCH], pub(super) [u64; BATCH]);
+
+impl Batch {
+    pub(super) fn boxed() -> Box<Batch> {
+        Box::new(Batch([7; BATCH], [0; BATCH]))
+    }
+}
+
 /// What operations are done to. What they leave behind is a number of things: units
 /// added, or nodes, words and items that were pushed and not popped.
 pub(super) trait Body: Sized + Sync + 'static {

@@ -65,17 +65,41 @@ pub const ATTEMPTS: u32 = 8;
 /// What the operation returned last. After [`Refusal::Aborted`] take the slow path
 /// of the structure: a debugger, or a scheduler's worst day, may abort a section
 /// for as long as anybody cares to try.
-#[inline]
+#[inline(always)]
 pub fn retry<T>(mut operation: impl FnMut() -> Result<T, Refusal>) -> Result<T, Refusal> {
-    let mut attempts = 1;
-    loop {
-        match operation() {
-            Err(Refusal::Aborted) if attempts < ATTEMPTS => {}
-            Err(Refusal::NotRegistered) if attempts < ATTEMPTS && enter_thread().is_ok() => {}
-            outcome => return outcome,
+    match operation() {
+        Err(refusal @ (Refusal::Aborted | Refusal::NotRegistered)) => {
+            // The result of the first attempt never was in memory and stays out of it.
+            let mut value = None;
+            let refusal = retry_slow(refusal, operation, &mut value);
+            value.ok_or(refusal)
         }
-        attempts += 1;
+        outcome => outcome,
     }
+}
+
+/// What it was refused for last, unless there is a value.
+#[cold]
+#[inline(never)]
+fn retry_slow<T>(
+    mut refusal: Refusal,
+    mut operation: impl FnMut() -> Result<T, Refusal>,
+    value: &mut Option<T>,
+) -> Refusal {
+    for _ in 1..ATTEMPTS {
+        if refusal == Refusal::NotRegistered && enter_thread().is_err() {
+            break;
+        }
+        match operation() {
+            Ok(done) => {
+                *value = Some(done);
+                break;
+            }
+            Err(again @ (Refusal::Aborted | Refusal::NotRegistered)) => refusal = again,
+            Err(other) => return other,
+        }
+    }
+    refusal
 }
 
 /// Adds 1 to the current id's word.
@@ -257,7 +281,7 @@ pub unsafe fn compare_compare_store<I: Index, const SHIFT: u32>(
 }
 
 /// Puts a node on top of the list whose head is the current id's word. The node's
-/// link lies `next` bytes after its start.
+/// link lies `NEXT` bytes after its start.
 ///
 /// # Errors
 ///
@@ -267,18 +291,22 @@ pub unsafe fn compare_compare_store<I: Index, const SHIFT: u32>(
 ///
 /// As [`increment`]. The node is the caller's, its link is an aligned word, and both stay
 /// mapped for as long as anybody may pop from the list. `head` changes by
-/// `list_push` and `list_pop` with the same `next` only, or by who has fenced
+/// `list_push` and `list_pop` with the same `NEXT` only, or by who has fenced
 /// all sections out.
 #[inline(always)]
-pub unsafe fn list_push<I: Index, const SHIFT: u32>(
+pub unsafe fn list_push<I: Index, const SHIFT: u32, const NEXT: usize>(
     index: I,
     head: WordAddress,
     node: *mut u8,
-    next: usize,
 ) -> Result<(), Refusal> {
+    const { assert!(is_link(NEXT)) };
     debug_assert!(head.0 != 0, "a word at address 0");
+    debug_assert!(
+        !node.is_null() && node.cast::<u64>().is_aligned(),
+        "a node at {node:p}"
+    );
     // SAFETY: the caller's contract is the operation's.
-    unsafe { index.list_push::<SHIFT>(head, node, next) }
+    unsafe { index.list_push::<SHIFT, NEXT>(head, node) }
 }
 
 /// Takes the node on top of the list whose head is the current id's word.
@@ -291,14 +319,19 @@ pub unsafe fn list_push<I: Index, const SHIFT: u32>(
 ///
 /// As [`increment`]. As [`list_push`].
 #[inline(always)]
-pub unsafe fn list_pop<I: Index, const SHIFT: u32>(
+pub unsafe fn list_pop<I: Index, const SHIFT: u32, const NEXT: usize>(
     index: I,
     head: WordAddress,
-    next: usize,
 ) -> Result<*mut u8, Refusal> {
+    const { assert!(is_link(NEXT)) };
     debug_assert!(head.0 != 0, "a word at address 0");
     // SAFETY: the caller's contract is the operation's.
-    unsafe { index.list_pop::<SHIFT>(head, next) }
+    unsafe { index.list_pop::<SHIFT, NEXT>(head) }
+}
+
+/// Whether a link may lie there: what every architecture can say in an instruction.
+const fn is_link(next: usize) -> bool {
+    next.is_multiple_of(8) && next < 1 << 15
 }
 
 /// Pushes a word on the stack of the current id: a length (32 bits) at `len`, and

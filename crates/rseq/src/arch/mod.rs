@@ -31,8 +31,8 @@
 //! | `claim` | `if *w (acquire) != 0 -> Mismatch; value = w; *w = held` |
 //! | `compare_store` | `if *w != expected -> Mismatch; *w = new` |
 //! | `compare_compare_store` | `if *w != expected or *(w + distance) != second -> Mismatch; *w = new` |
-//! | `list_push` | `*(node + next) = *w; *w = node` |
-//! | `list_pop` | `value = *w; if value == 0 -> Empty; t = *(value + next); *w = t` |
+//! | `list_push` | `*(node + NEXT) = *w; *w = node` |
+//! | `list_pop` | `value = *w; if value == 0 -> Empty; t = *(value + NEXT); *w = t` |
 //! | `array_push` | `c = *w; if c >= capacity -> Full; w[1 + c] = value; *w = c + 1` |
 //! | `array_pop` | `c = *w; if c == 0 -> Empty; value = w[c]; *w = c - 1` |
 //! | `array_push_batch` | `c = *w; k = min(count, capacity - c); if k <= 0 -> Full; w[1 + c..][..k] = source[..k]; *w = c + k` |
@@ -61,6 +61,11 @@
 //!
 //! With `--cfg percid_inject` a body spins at numbered points: 1 after `start`,
 //! 2 with the id loaded, 3 before the commit.
+//!
+//! With `--cfg percid_compare_twice` it compares once more before the commit: the id
+//! with the one of its start, and the words that the operation compared. A difference
+//! means that the kernel did not restart a section that it moved, or that somebody
+//! writes words which are for sections only; the thread panics.
 //!
 //! With `--cfg percid_portable` a target that has sections is built as if it had
 //! none.
@@ -133,16 +138,14 @@ pub(crate) trait Operations: Copy {
         second: u64,
         new: u64,
     ) -> Result<(), Refusal>;
-    unsafe fn list_push<const SHIFT: u32>(
+    unsafe fn list_push<const SHIFT: u32, const NEXT: usize>(
         self,
         head: WordAddress,
         node: *mut u8,
-        next: usize,
     ) -> Result<(), Refusal>;
-    unsafe fn list_pop<const SHIFT: u32>(
+    unsafe fn list_pop<const SHIFT: u32, const NEXT: usize>(
         self,
         head: WordAddress,
-        next: usize,
     ) -> Result<*mut u8, Refusal>;
     unsafe fn array_push<const SHIFT: u32>(
         self,

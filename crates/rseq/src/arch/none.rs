@@ -47,6 +47,21 @@ macro_rules! unsupported {
                     Err(Refusal::Unsupported)
                 }
             )*
+
+            unsafe fn list_push<const SHIFT: u32, const NEXT: usize>(
+                self,
+                _: WordAddress,
+                _: *mut u8,
+            ) -> Result<(), Refusal> {
+                Err(Refusal::Unsupported)
+            }
+
+            unsafe fn list_pop<const SHIFT: u32, const NEXT: usize>(
+                self,
+                _: WordAddress,
+            ) -> Result<*mut u8, Refusal> {
+                Err(Refusal::Unsupported)
+            }
         }
     };
 }
@@ -64,8 +79,6 @@ macro_rules! all_unsupported {
     claim(WordAddress, u64) -> *mut u64;
             compare_store(WordAddress, u64, u64) -> ();
     compare_compare_store(WordAddress, u64, isize, u64, u64) -> ();
-    list_push(WordAddress, *mut u8, usize) -> ();
-    list_pop(WordAddress, usize) -> *mut u8;
     array_push(WordAddress, u32, u64) -> ();
     array_pop(WordAddress) -> u64;
     array_push_batch(WordAddress, u32, *const u64, u32) -> u32;

@@ -1,21 +1,43 @@
 //! How a section ended, where it is not by its commit.
+//!
+//! A section with a result leaves an address where it committed, and one of these
+//! where it did not: they lie where no address does.
 
 use super::thread::thread_area;
 use crate::Refusal;
 
-pub(super) const DONE: u64 = 0;
-pub(super) const ABORTED: u64 = 1;
-pub(super) const NOTHING: u64 = 2;
-pub(super) const REFUSED: u64 = 3;
+pub(super) const ABORTED: i64 = -1;
+pub(super) const NOTHING: i64 = -2;
+pub(super) const REFUSED: i64 = -3;
+#[cfg(percid_compare_twice)]
+pub(super) const BROKEN: i64 = -4;
+
+// The sections say it as a number.
+#[cfg(percid_compare_twice)]
+const _: () = assert!(BROKEN == -4);
+
+/// Everything from here on, as an unsigned number, is a status.
+const FIRST: u64 = -16_i64 as u64;
 
 /// The result, or why there is none.
 #[inline(always)]
-pub(super) fn result<T>(status: u64, value: T, nothing: Refusal) -> Result<T, Refusal> {
+pub(super) fn result<T>(outcome: u64, value: T, nothing: Refusal) -> Result<T, Refusal> {
+    if outcome < FIRST {
+        Ok(value)
+    } else {
+        Err(ended(outcome.cast_signed(), nothing))
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn ended(status: i64, nothing: Refusal) -> Refusal {
     match status {
-        DONE => Ok(value),
-        ABORTED => Err(aborted()),
-        NOTHING => Err(nothing),
-        _ => Err(refused()),
+        ABORTED => aborted(),
+        NOTHING => nothing,
+        #[cfg(percid_compare_twice)]
+        BROKEN => broken(),
+        _ => refused(),
     }
 }
 
@@ -35,4 +57,15 @@ pub(super) fn refused() -> Refusal {
     } else {
         Refusal::NotRegistered
     }
+}
+
+/// What was compared at a section's start compared otherwise at its end.
+#[cfg(percid_compare_twice)]
+#[cold]
+pub(super) fn broken() -> ! {
+    panic!(
+        "a section saw another id or another word at its end than at its start, and was not \
+         aborted: this kernel does not restart sections, or somebody else writes their words; \
+         use the fallback"
+    )
 }

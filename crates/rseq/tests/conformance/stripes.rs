@@ -45,7 +45,7 @@ pub(crate) struct Stripes {
 
 /// Runs an operation by whatever index the stripes have.
 macro_rules! by_index {
-    ($self:ident, $operation:ident($($argument:expr),*)) => {
+    ($self:ident, $operation:ident $([$constant:ident])? ($($argument:expr),*)) => {
         // SAFETY: there is a page for every id below the limit, the table has a slot
         // for every CPU that it says, and the callers pass buffers that are large
         // enough and places within a page.
@@ -53,15 +53,15 @@ macro_rules! by_index {
             match $self.by {
                 By::MmCid => {
                     let index = MmCid { limit: &$self.limit };
-                    section::$operation::<_, SHIFT>(index, $($argument),*)
+                    section::$operation::<_, SHIFT $(, $constant)?>(index, $($argument),*)
                 }
                 By::Cpu => {
                     let index = Cpu { limit: &$self.limit };
-                    section::$operation::<_, SHIFT>(index, $($argument),*)
+                    section::$operation::<_, SHIFT $(, $constant)?>(index, $($argument),*)
                 }
                 By::Table => {
                     let index = Table::new(&raw const $self.table.head);
-                    section::$operation::<_, SHIFT>(index, $($argument),*)
+                    section::$operation::<_, SHIFT $(, $constant)?>(index, $($argument),*)
                 }
             }
         }
@@ -167,12 +167,12 @@ impl Stripes {
         )
     }
 
-    pub(crate) fn list_push(&self, node: *mut u8, next: usize) -> Result<(), Refusal> {
-        by_index!(self, list_push(self.at(0), node, next))
+    pub(crate) fn list_push<const NEXT: usize>(&self, node: *mut u8) -> Result<(), Refusal> {
+        by_index!(self, list_push[NEXT](self.at(0), node))
     }
 
-    pub(crate) fn list_pop(&self, next: usize) -> Result<*mut u8, Refusal> {
-        by_index!(self, list_pop(self.at(0), next))
+    pub(crate) fn list_pop<const NEXT: usize>(&self) -> Result<*mut u8, Refusal> {
+        by_index!(self, list_pop[NEXT](self.at(0)))
     }
 
     pub(crate) fn array_push(&self, capacity: u32, value: u64) -> Result<(), Refusal> {

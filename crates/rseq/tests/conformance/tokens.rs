@@ -113,10 +113,10 @@ pub(crate) fn list(by: By) -> Box<dyn Workload> {
             if pushes(turn, hand) {
                 let token = hand[hand.len() - 1];
                 let node = (&raw const all.nodes[token as usize]).cast_mut().cast();
-                all.stripes.list_push(node, LINK)?;
+                all.stripes.list_push::<LINK>(node)?;
                 hand.pop();
             } else {
-                match all.stripes.list_pop(LINK) {
+                match all.stripes.list_pop::<LINK>() {
                     // SAFETY: every node that was pushed is one of these.
                     Ok(node) => hand.push(unsafe { (*node.cast::<Node>()).token }),
                     Err(Refusal::Empty) => {}

@@ -47,6 +47,22 @@ macro_rules! disarm {
     };
 }
 
+/// Keeps what the second comparison compares with: the first number that the id came
+/// from.
+#[cfg(percid_compare_twice)]
+macro_rules! remember {
+    () => {
+        "mov {first:w}, {stripe:w}\n"
+    };
+}
+
+#[cfg(not(percid_compare_twice))]
+macro_rules! remember {
+    () => {
+        ""
+    };
+}
+
 /// Loads the id into `{stripe}`, or goes to `$refused`. One unsigned comparison
 /// refuses a CPU number that is negative, for the thread is not registered then,
 /// or too high; which one it was is found out afterwards.
@@ -59,6 +75,7 @@ macro_rules! id {
             $refused,
             "\n",
             "ldr {stripe:w}, [{area}, {mm_cid}]\n",
+            remember!(),
             "ldr {scratch:w}, [{limit}]\n",
             "cmp {stripe:w}, {scratch:w}\n",
             "b.hs ",
@@ -68,6 +85,7 @@ macro_rules! id {
     (table, $refused:literal) => {
         concat!(
             "ldr {stripe:w}, [{area}, {cpu_id}]\n",
+            remember!(),
             "ldr {scratch:w}, [{limit}, {cpus}]\n",
             "cmp {stripe:w}, {scratch:w}\n",
             "b.hs ",
@@ -84,6 +102,7 @@ macro_rules! id {
     (cpu_id, $refused:literal) => {
         concat!(
             "ldr {stripe:w}, [{area}, {cpu_id}]\n",
+            remember!(),
             "ldr {scratch:w}, [{limit}]\n",
             "cmp {stripe:w}, {scratch:w}\n",
             "b.hs ",
@@ -92,13 +111,74 @@ macro_rules! id {
     };
 }
 
+/// What stands directly before the commit: a delay point and, in builds that compare
+/// twice, the check that the id is still the thread's. That one loads the area's
+/// address again: a body may have overwritten it.
+#[cfg(percid_compare_twice)]
+macro_rules! commit {
+    (mm_cid) => {
+        concat!(
+            delay!(3),
+            "\nmrs {area}, tpidr_el0\n",
+            "ldr {area}, [{area}, {offset}]\n",
+            "ldr {again:w}, [{area}, {cpu_id}]\n",
+            "cmp {again:w}, #0\n",
+            "b.lt 35f\n",
+            "ldr {again:w}, [{area}, {mm_cid}]\n",
+            "cmp {again:w}, {first:w}\n",
+            "b.ne 35f\n"
+        )
+    };
+    // By table and by CPU number: a slot may change under a section, its CPU may not.
+    ($index:ident) => {
+        concat!(
+            delay!(3),
+            "\nmrs {area}, tpidr_el0\n",
+            "ldr {area}, [{area}, {offset}]\n",
+            "ldr {again:w}, [{area}, {cpu_id}]\n",
+            "cmp {again:w}, {first:w}\n",
+            "b.ne 35f\n"
+        )
+    };
+}
+
+#[cfg(not(percid_compare_twice))]
+macro_rules! commit {
+    ($index:ident) => {
+        concat!(delay!(3), "\n")
+    };
+}
+
+/// A word that the body compared must compare the same before the commit.
+#[cfg(percid_compare_twice)]
+macro_rules! twice {
+    ($word:literal, $with:literal) => {
+        concat!(
+            "ldr {again}, ",
+            $word,
+            "\n",
+            "cmp {again}, ",
+            $with,
+            "\n",
+            "b.ne 35f\n"
+        )
+    };
+}
+
+#[cfg(not(percid_compare_twice))]
+macro_rules! twice {
+    ($word:literal, $with:literal) => {
+        ""
+    };
+}
+
 /// One section. `$body` has `{stripe}`, the word's address, and ends in the commit;
 /// `$done` follows it, `$stub` is the abort handler. `$index` is what `id!` takes,
-/// and `$at` the value of that type.
+/// `$at` the value of that type, and `$outcome` what `{stripe}` holds at the end.
 macro_rules! section {
     (
-        $index:ident($at:expr), $word:expr, $refused:literal,
-        { $($body:expr),* $(,)? }
+        $index:ident($at:expr), $word:expr, $refused:literal, $outcome:tt,
+        $body:expr,
         { $($done:expr),* $(,)? }
         { $($stub:expr),* $(,)? }
         $($operands:tt)*
@@ -127,7 +207,7 @@ macro_rules! section {
                 "lsl {stripe}, {stripe}, {shift}",
                 "add {stripe}, {stripe}, {word}, lsl #3",
                 delay!(2),
-                $($body,)*
+                $body,
                 "22:",
                 $($done,)*
                 ".pushsection .text.percid_rseq_abort, \"ax\", %progbits",
@@ -139,7 +219,7 @@ macro_rules! section {
             offset = in(reg) super::thread::thread_area_offset(),
             word = in(reg) $word.0,
             area = out(reg) _,
-            stripe = out(reg) _,
+            stripe = out(reg) $outcome,
             scratch = out(reg) _,
             shift = const SHIFT,
             signature = const super::SIGNATURE,
@@ -151,10 +231,10 @@ macro_rules! section {
     };
 }
 
-/// Adds the operands of the index, and those of the delays.
+/// Adds the operands of the index, and those of test builds.
 macro_rules! with_operands {
     (mm_cid($at:expr) [$($template:tt)*] $($operands:tt)*) => {
-        with_delays!(
+        with_first!(
             [$($template)*]
             limit = in(reg) $at.limit.as_ptr(),
             mm_cid = const offset_of!(Area, mm_cid),
@@ -162,7 +242,7 @@ macro_rules! with_operands {
         )
     };
     (table($at:expr) [$($template:tt)*] $($operands:tt)*) => {
-        with_delays!(
+        with_first!(
             [$($template)*]
             limit = in(reg) $at.table,
             cpus = const offset_of!(TableHead, cpus),
@@ -171,11 +251,25 @@ macro_rules! with_operands {
         )
     };
     (cpu_id($at:expr) [$($template:tt)*] $($operands:tt)*) => {
-        with_delays!(
+        with_first!(
             [$($template)*]
             limit = in(reg) $at.limit.as_ptr(),
             $($operands)*
         )
+    };
+}
+
+#[cfg(percid_compare_twice)]
+macro_rules! with_first {
+    ([$($template:tt)*] $($operands:tt)*) => {
+        with_delays!([$($template)*] first = out(reg) _, again = out(reg) _, $($operands)*)
+    };
+}
+
+#[cfg(not(percid_compare_twice))]
+macro_rules! with_first {
+    ($($everything:tt)*) => {
+        with_delays!($($everything)*)
     };
 }
 
@@ -193,12 +287,20 @@ macro_rules! with_delays {
     };
 }
 
+/// The registers that hold sixteen bytes.
+macro_rules! with_vector_class {
+    ($macro:ident!($($arguments:tt)*)) => {
+        $macro!(vreg: $($arguments)*);
+    };
+}
+
 /// A section without a result: each way out is a label of its own.
+#[cfg(not(percid_compare_twice))]
 macro_rules! store_section {
-    ($index:ident($at:expr), $word:expr, { $($body:expr),* $(,)? } $($operands:tt)*) => {
+    ($index:ident($at:expr), $word:expr, $body:expr, $($operands:tt)*) => {
         section!(
-            $index($at), $word, "{refused}",
-            { $($body),* }
+            $index($at), $word, "{refused}", _,
+            $body,
             {}
             { "b {aborted}" }
             refused = label { return Err(refused()) },
@@ -208,28 +310,55 @@ macro_rules! store_section {
     };
 }
 
-/// A section with a result, since labels and results do not go together: it leaves
-/// a status in `$outcome`. The body goes to `24f` where it finds nothing to do.
-macro_rules! value_section {
-    (
-        $index:ident($at:expr), $word:expr, $outcome:ident,
-        { $($body:expr),* $(,)? } $($operands:tt)*
-    ) => {
+#[cfg(percid_compare_twice)]
+macro_rules! store_section {
+    ($index:ident($at:expr), $word:expr, $body:expr, $($operands:tt)*) => {
         section!(
-            $index($at), $word, "25f",
-            { $($body),* }
+            $index($at), $word, "{refused}", _,
+            $body,
+            { "b 36f", "35: b {broken}", "36:" }
+            { "b {aborted}" }
+            refused = label { return Err(refused()) },
+            aborted = label { return Err(aborted()) },
+            broken = label { broken() },
+            $($operands)*
+        )
+    };
+}
+
+/// Leaves the status of a comparison that came out otherwise the second time.
+#[cfg(percid_compare_twice)]
+macro_rules! when_broken {
+    () => {
+        "35: mov {stripe}, #-4\nb 26f"
+    };
+}
+
+#[cfg(not(percid_compare_twice))]
+macro_rules! when_broken {
+    () => {
+        ""
+    };
+}
+
+/// A section with a result: where it does not commit it leaves a status in
+/// `$outcome`. Its stubs stand behind it, in reach of conditional branches.
+macro_rules! value_section {
+    ($index:ident($at:expr), $word:expr, $outcome:ident, $body:expr, $($operands:tt)*) => {
+        section!(
+            $index($at), $word, "25f", $outcome,
+            $body,
             {
-                "mov {outcome}, xzr",
                 "b 26f",
                 "24:",
-                "mov {outcome}, {nothing}",
+                "mov {stripe}, {nothing}",
                 "b 26f",
+                when_broken!(),
                 "25:",
-                "mov {outcome}, {refused}",
+                "mov {stripe}, {refused}",
                 "26:",
             }
-            { "mov {outcome}, {aborted}", "b 26b" }
-            outcome = out(reg) $outcome,
+            { "mov {stripe}, {aborted}", "b 26b" }
             aborted = const status::ABORTED,
             nothing = const status::NOTHING,
             refused = const status::REFUSED,

@@ -14,6 +14,9 @@
 
 #[macro_use]
 mod section;
+#[macro_use]
+mod bodies;
+#[path = "../operations.rs"]
 mod operations;
 #[path = "../status.rs"]
 mod status;

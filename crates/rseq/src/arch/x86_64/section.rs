@@ -44,6 +44,22 @@ macro_rules! disarm {
     };
 }
 
+/// Keeps what the second comparison compares with: the first number that the id came
+/// from.
+#[cfg(percid_compare_twice)]
+macro_rules! remember {
+    () => {
+        "mov {first:e}, {stripe:e}\n"
+    };
+}
+
+#[cfg(not(percid_compare_twice))]
+macro_rules! remember {
+    () => {
+        ""
+    };
+}
+
 /// Loads the id into `{stripe}`, or goes to `$refused`. One unsigned comparison
 /// refuses a CPU number that is negative, for the thread is not registered then,
 /// or too high; which one it was is found out afterwards.
@@ -55,6 +71,7 @@ macro_rules! id {
             $refused,
             "\n",
             "mov {stripe:e}, dword ptr [{area} + {mm_cid}]\n",
+            remember!(),
             "cmp {stripe:e}, dword ptr [{limit}]\n",
             "jae ",
             $refused
@@ -63,6 +80,7 @@ macro_rules! id {
     (table, $refused:literal) => {
         concat!(
             "mov {stripe:e}, dword ptr [{area} + {cpu_id}]\n",
+            remember!(),
             "cmp {stripe:e}, dword ptr [{limit} + {cpus}]\n",
             "jae ",
             $refused,
@@ -77,6 +95,7 @@ macro_rules! id {
     (cpu_id, $refused:literal) => {
         concat!(
             "mov {stripe:e}, dword ptr [{area} + {cpu_id}]\n",
+            remember!(),
             "cmp {stripe:e}, dword ptr [{limit}]\n",
             "jae ",
             $refused
@@ -84,14 +103,61 @@ macro_rules! id {
     };
 }
 
+/// What stands directly before the commit: a delay point and, in builds that compare
+/// twice, the check that the id is still the thread's.
+#[cfg(percid_compare_twice)]
+macro_rules! commit {
+    (mm_cid) => {
+        concat!(
+            delay!(3),
+            "\nmov {area}, qword ptr fs:[{offset}]\n",
+            "cmp dword ptr [{area} + {cpu_id}], 0\n",
+            "jl 35f\n",
+            "cmp {first:e}, dword ptr [{area} + {mm_cid}]\n",
+            "jne 35f\n"
+        )
+    };
+    // By table and by CPU number: a slot may change under a section, its CPU may not.
+    ($index:ident) => {
+        concat!(
+            delay!(3),
+            "\nmov {area}, qword ptr fs:[{offset}]\n",
+            "cmp {first:e}, dword ptr [{area} + {cpu_id}]\n",
+            "jne 35f\n"
+        )
+    };
+}
+
+#[cfg(not(percid_compare_twice))]
+macro_rules! commit {
+    ($index:ident) => {
+        concat!(delay!(3), "\n")
+    };
+}
+
+/// A comparison of the body that must come out the same before the commit.
+#[cfg(percid_compare_twice)]
+macro_rules! twice {
+    ($comparison:literal) => {
+        concat!($comparison, "\njne 35f\n")
+    };
+}
+
+#[cfg(not(percid_compare_twice))]
+macro_rules! twice {
+    ($comparison:literal) => {
+        ""
+    };
+}
+
 /// One section. `$body` has `{stripe}`, the word's address, and ends in the commit;
 /// `$done` follows it, `$stubs` stand apart behind the abort handler, which starts
-/// with the first of them. `$index` is what `id!` takes, and `$at` the value of
-/// that type.
+/// with the first of them. `$index` is what `id!` takes, `$at` the value of that type,
+/// and `$outcome` what `{stripe}` holds at the end.
 macro_rules! section {
     (
-        $index:ident($at:expr), $word:expr, $refused:literal,
-        { $($body:expr),* $(,)? }
+        $index:ident($at:expr), $word:expr, $refused:literal, $outcome:tt,
+        $body:expr,
         { $($done:expr),* $(,)? }
         { $($stubs:expr),* $(,)? }
         $($operands:tt)*
@@ -118,7 +184,7 @@ macro_rules! section {
                 "shl {stripe}, {shift}",
                 "lea {stripe}, [{stripe} + 8*{word}]",
                 delay!(2),
-                $($body,)*
+                $body,
                 "22:",
                 $($done,)*
                 ".pushsection .text.percid_rseq_abort, \"ax\", @progbits",
@@ -131,7 +197,7 @@ macro_rules! section {
             offset = in(reg) super::thread::thread_area_offset(),
             word = in(reg) $word.0,
             area = out(reg) _,
-            stripe = out(reg) _,
+            stripe = out(reg) $outcome,
             shift = const SHIFT,
             signature = const super::SIGNATURE,
             rseq_cs = const offset_of!(Area, rseq_cs),
@@ -142,10 +208,10 @@ macro_rules! section {
     };
 }
 
-/// Adds the operands of the index, and those of the delays.
+/// Adds the operands of the index, and those of test builds.
 macro_rules! with_operands {
     (mm_cid($at:expr) [$($template:tt)*] $($operands:tt)*) => {
-        with_delays!(
+        with_first!(
             [$($template)*]
             limit = in(reg) $at.limit.as_ptr(),
             mm_cid = const offset_of!(Area, mm_cid),
@@ -153,7 +219,7 @@ macro_rules! with_operands {
         )
     };
     (table($at:expr) [$($template:tt)*] $($operands:tt)*) => {
-        with_delays!(
+        with_first!(
             [$($template)*]
             limit = in(reg) $at.table,
             cpus = const offset_of!(TableHead, cpus),
@@ -162,11 +228,25 @@ macro_rules! with_operands {
         )
     };
     (cpu_id($at:expr) [$($template:tt)*] $($operands:tt)*) => {
-        with_delays!(
+        with_first!(
             [$($template)*]
             limit = in(reg) $at.limit.as_ptr(),
             $($operands)*
         )
+    };
+}
+
+#[cfg(percid_compare_twice)]
+macro_rules! with_first {
+    ([$($template:tt)*] $($operands:tt)*) => {
+        with_delays!([$($template)*] first = out(reg) _, $($operands)*)
+    };
+}
+
+#[cfg(not(percid_compare_twice))]
+macro_rules! with_first {
+    ($($everything:tt)*) => {
+        with_delays!($($everything)*)
     };
 }
 
@@ -184,12 +264,20 @@ macro_rules! with_delays {
     };
 }
 
+/// The registers that hold sixteen bytes.
+macro_rules! with_vector_class {
+    ($macro:ident!($($arguments:tt)*)) => {
+        $macro!(xmm_reg: $($arguments)*);
+    };
+}
+
 /// A section without a result: each way out is a label of its own.
+#[cfg(not(percid_compare_twice))]
 macro_rules! store_section {
-    ($index:ident($at:expr), $word:expr, { $($body:expr),* $(,)? } $($operands:tt)*) => {
+    ($index:ident($at:expr), $word:expr, $body:expr, $($operands:tt)*) => {
         section!(
-            $index($at), $word, "{refused}",
-            { $($body),* }
+            $index($at), $word, "{refused}", _,
+            $body,
             {}
             { "jmp {aborted}" }
             refused = label { return Err(refused()) },
@@ -199,28 +287,56 @@ macro_rules! store_section {
     };
 }
 
-/// A section with a result, since labels and results do not go together: it leaves
-/// a status in `$outcome`. The body goes to `24f` where it finds nothing to do.
-macro_rules! value_section {
-    (
-        $index:ident($at:expr), $word:expr, $outcome:ident,
-        { $($body:expr),* $(,)? } $($operands:tt)*
-    ) => {
+#[cfg(percid_compare_twice)]
+macro_rules! store_section {
+    ($index:ident($at:expr), $word:expr, $body:expr, $($operands:tt)*) => {
         section!(
-            $index($at), $word, "25f",
-            { $($body),* }
-            { "xor {outcome:e}, {outcome:e}", "26:" }
+            $index($at), $word, "{refused}", _,
+            $body,
+            {}
+            { "jmp {aborted}", "35: jmp {broken}" }
+            refused = label { return Err(refused()) },
+            aborted = label { return Err(aborted()) },
+            broken = label { broken() },
+            $($operands)*
+        )
+    };
+}
+
+/// Leaves the status of a comparison that came out otherwise the second time.
+#[cfg(percid_compare_twice)]
+macro_rules! when_broken {
+    () => {
+        "35: mov {stripe}, -4\njmp 26b"
+    };
+}
+
+#[cfg(not(percid_compare_twice))]
+macro_rules! when_broken {
+    () => {
+        ""
+    };
+}
+
+/// A section with a result: where it does not commit it leaves a status in
+/// `$outcome`.
+macro_rules! value_section {
+    ($index:ident($at:expr), $word:expr, $outcome:ident, $body:expr, $($operands:tt)*) => {
+        section!(
+            $index($at), $word, "25f", $outcome,
+            $body,
+            { "26:" }
             {
-                "mov {outcome:e}, {aborted}",
+                "mov {stripe}, {aborted}",
                 "jmp 26b",
                 "24:",
-                "mov {outcome:e}, {nothing}",
+                "mov {stripe}, {nothing}",
                 "jmp 26b",
                 "25:",
-                "mov {outcome:e}, {refused}",
+                "mov {stripe}, {refused}",
                 "jmp 26b",
+                when_broken!(),
             }
-            outcome = out(reg) $outcome,
             aborted = const status::ABORTED,
             nothing = const status::NOTHING,
             refused = const status::REFUSED,

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Sections that compare twice before they commit: the builds in which a kernel that
+# does not restart sections, or a neighbour that writes their words, is found.
+source "$(dirname "$0")/lib.sh"
+step "tests, sections that compare twice (--cfg percid_compare_twice)"
+RUSTFLAGS="--cfg percid_compare_twice --cfg percid_inject" cargo test \
+    --target-dir target/percid_compare_twice -p percid-rseq --tests --release
+RUSTFLAGS="--cfg percid_compare_twice" cargo test \
+    --target-dir target/percid_compare_twice -p percid --tests

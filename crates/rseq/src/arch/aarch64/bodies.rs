@@ -1,0 +1,266 @@
+//! What each section of aarch64 does between its id and its commit, which is the last
+//! instruction.
+
+/// Copies `$count` words, two at a time and then one. Uses `{left}`, the frame's
+/// `{scratch}` and `{wide}`.
+macro_rules! copy_words {
+    ($from:literal, $to:literal, $count:literal) => {
+        concat!(
+            "mov {left:w}, ",
+            $count,
+            "\n",
+            "27: subs {left}, {left}, #2\n",
+            "b.lo 28f\n",
+            "add {scratch}, ",
+            $from,
+            ", {left}, lsl #3\n",
+            "ldr {wide:q}, [{scratch}]\n",
+            "add {scratch}, ",
+            $to,
+            ", {left}, lsl #3\n",
+            "str {wide:q}, [{scratch}]\n",
+            "b 27b\n",
+            "28: add {left}, {left}, #2\n",
+            "cbz {left}, 29f\n",
+            "ldr {scratch}, [",
+            $from,
+            "]\n",
+            "str {scratch}, [",
+            $to,
+            "]\n",
+            "29:"
+        )
+    };
+}
+
+/// Copies `{bytes}` bytes, the last ones first. From 64 bytes on sixteen at a time;
+/// fewer by words, since their owner has often just stored them by words, and a wider
+/// load must wait until those stores have left the store buffer. The first word may be
+/// copied twice. Uses `{left}`, `{temp}` and `{wide}`.
+macro_rules! copy_bytes {
+    ($from:literal, $to:literal) => {
+        concat!(
+            "mov {left}, {bytes}\n",
+            "cmp {left}, #8\n",
+            "b.lo 33f\n",
+            "cmp {left}, #64\n",
+            "b.lo 28f\n",
+            "27: sub {left}, {left}, #16\n",
+            "ldr {wide:q}, [",
+            $from,
+            ", {left}]\n",
+            "str {wide:q}, [",
+            $to,
+            ", {left}]\n",
+            "cmp {left}, #64\n",
+            "b.hs 27b\n",
+            "28: sub {left}, {left}, #8\n",
+            "ldr {temp}, [",
+            $from,
+            ", {left}]\n",
+            "str {temp}, [",
+            $to,
+            ", {left}]\n",
+            "cmp {left}, #8\n",
+            "b.hi 28b\n",
+            "ldr {temp}, [",
+            $from,
+            "]\n",
+            "str {temp}, [",
+            $to,
+            "]\n",
+            "b 29f\n",
+            "33: cbz {left}, 29f\n",
+            "34: sub {left}, {left}, #1\n",
+            "ldrb {temp:w}, [",
+            $from,
+            ", {left}]\n",
+            "strb {temp:w}, [",
+            $to,
+            ", {left}]\n",
+            "cbnz {left}, 34b\n",
+            "29:"
+        )
+    };
+}
+
+/// The body of an operation. It has `{stripe}`, the word's address, may overwrite
+/// `{area}` and `{scratch}`, and ends in `commit!` and one instruction. With a result
+/// it goes to `24f` where there is nothing to do, and `{stripe}` holds an address to
+/// the end.
+macro_rules! body {
+    (increment, $index:ident) => {
+        concat!(
+            "ldr {scratch}, [{stripe}]\n",
+            "add {scratch}, {scratch}, #1\n",
+            commit!($index),
+            "str {scratch}, [{stripe}]"
+        )
+    };
+    (add, $index:ident) => {
+        concat!(
+            "ldr {temp}, [{stripe}]\n",
+            "add {temp}, {temp}, {n}\n",
+            commit!($index),
+            "str {temp}, [{stripe}]"
+        )
+    };
+    (add_through, $index:ident) => {
+        concat!(
+            "ldr {stripe}, [{stripe}]\n",
+            "cbz {stripe}, {empty}\n",
+            "add {stripe}, {stripe}, {distance}\n",
+            "ldr {temp}, [{stripe}]\n",
+            "add {temp}, {temp}, {n}\n",
+            commit!($index),
+            "str {temp}, [{stripe}]"
+        )
+    };
+    (load, $index:ident) => {
+        concat!(commit!($index), "ldr {value}, [{stripe}]")
+    };
+    (swap, $index:ident) => {
+        concat!(
+            "ldr {value}, [{stripe}]\n",
+            commit!($index),
+            "str {new}, [{stripe}]"
+        )
+    };
+    (claim, $index:ident) => {
+        concat!(
+            "ldar {scratch}, [{stripe}]\n",
+            "cbnz {scratch}, 24f\n",
+            commit!($index),
+            twice!("[{stripe}]", "xzr"),
+            "str {held}, [{stripe}]"
+        )
+    };
+    (compare_store, $index:ident) => {
+        concat!(
+            "ldr {scratch}, [{stripe}]\n",
+            "cmp {scratch}, {expected}\n",
+            "b.ne {mismatch}\n",
+            commit!($index),
+            twice!("[{stripe}]", "{expected}"),
+            "str {new}, [{stripe}]"
+        )
+    };
+    (compare_compare_store, $index:ident) => {
+        concat!(
+            "ldr {scratch}, [{stripe}]\n",
+            "cmp {scratch}, {expected}\n",
+            "b.ne {mismatch}\n",
+            "ldr {scratch}, [{stripe}, {distance}]\n",
+            "cmp {scratch}, {second}\n",
+            "b.ne {mismatch}\n",
+            commit!($index),
+            twice!("[{stripe}]", "{expected}"),
+            twice!("[{stripe}, {distance}]", "{second}"),
+            "str {new}, [{stripe}]"
+        )
+    };
+    (list_push, $index:ident) => {
+        concat!(
+            "ldr {temp}, [{stripe}]\n",
+            "str {temp}, [{node}, {next}]\n",
+            commit!($index),
+            "str {node}, [{stripe}]"
+        )
+    };
+    (list_pop, $index:ident) => {
+        concat!(
+            "ldr {value}, [{stripe}]\n",
+            "cbz {value}, 24f\n",
+            "ldr {temp}, [{value}, {next}]\n",
+            commit!($index),
+            "str {temp}, [{stripe}]"
+        )
+    };
+    (array_push, $index:ident) => {
+        concat!(
+            "ldr {temp:w}, [{stripe}]\n",
+            "cmp {temp:w}, {capacity:w}\n",
+            "b.hs {full}\n",
+            "add {area}, {stripe}, {temp}, lsl #3\n",
+            "str {value}, [{area}, #8]\n",
+            "add {temp:w}, {temp:w}, #1\n",
+            commit!($index),
+            "str {temp:w}, [{stripe}]"
+        )
+    };
+    (array_pop, $index:ident) => {
+        concat!(
+            "ldr {temp:w}, [{stripe}]\n",
+            "cbz {temp:w}, 24f\n",
+            "ldr {value}, [{stripe}, {temp}, lsl #3]\n",
+            "sub {temp:w}, {temp:w}, #1\n",
+            commit!($index),
+            "str {temp:w}, [{stripe}]"
+        )
+    };
+    (array_push_batch, $index:ident) => {
+        concat!(
+            "ldr {held:w}, [{stripe}]\n",
+            "subs {taken:w}, {capacity:w}, {held:w}\n",
+            "b.ls 24f\n",
+            "cmp {taken:w}, {count:w}\n",
+            "csel {taken:w}, {count:w}, {taken:w}, hi\n",
+            "add {area}, {stripe}, {held}, lsl #3\n",
+            "add {area}, {area}, #8\n",
+            copy_words!("{source}", "{area}", "{taken:w}"),
+            "\nadd {held:w}, {held:w}, {taken:w}\n",
+            commit!($index),
+            "str {held:w}, [{stripe}]"
+        )
+    };
+    (array_pop_batch, $index:ident) => {
+        concat!(
+            "ldr {held:w}, [{stripe}]\n",
+            "cbz {held:w}, 24f\n",
+            "cmp {held:w}, {count:w}\n",
+            "csel {taken:w}, {count:w}, {held:w}, hi\n",
+            "sub {held:w}, {held:w}, {taken:w}\n",
+            "add {area}, {stripe}, {held}, lsl #3\n",
+            "add {area}, {area}, #8\n",
+            copy_words!("{area}", "{target}", "{taken:w}"),
+            "\n",
+            commit!($index),
+            "str {held:w}, [{stripe}]"
+        )
+    };
+    (copy_push, $index:ident) => {
+        concat!(
+            "ldr {held}, [{stripe}]\n",
+            "add {area}, {stripe}, {held}\n",
+            "add {area}, {area}, #8\n",
+            "add {held}, {held}, {bytes}\n",
+            "cmp {held}, {capacity}\n",
+            "b.hi 24f\n",
+            copy_bytes!("{source}", "{area}"),
+            "\n",
+            commit!($index),
+            "str {held}, [{stripe}]"
+        )
+    };
+    (copy_pop, $index:ident) => {
+        concat!(
+            "ldr {held}, [{stripe}]\n",
+            "subs {held}, {held}, {bytes}\n",
+            "b.lo 24f\n",
+            "add {area}, {stripe}, {held}\n",
+            "add {area}, {area}, #8\n",
+            copy_bytes!("{area}", "{target}"),
+            "\n",
+            commit!($index),
+            "str {held}, [{stripe}]"
+        )
+    };
+    (copy_out, $index:ident) => {
+        concat!(
+            copy_bytes!("{stripe}", "{target}"),
+            "\n",
+            commit!($index),
+            "nop"
+        )
+    };
+}

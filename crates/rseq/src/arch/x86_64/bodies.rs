@@ -1,0 +1,267 @@
+//! What each section of x86-64 does between its id and its commit, which is the last
+//! instruction.
+//!
+//! Sizes of forms follow the table in `mod`: plain addresses where a later section
+//! loads what an earlier one stored.
+
+/// Copies `$count` words, four at a time and then one by one. Uses `{left}` and
+/// `{wide}`.
+macro_rules! copy_words {
+    ($from:literal, $to:literal, $count:literal) => {
+        concat!(
+            "mov {left:e}, ",
+            $count,
+            "\n",
+            "27: sub {left:e}, 4\n",
+            "jb 28f\n",
+            "movups {wide}, xmmword ptr [",
+            $from,
+            " + 8*{left} + 16]\n",
+            "movups xmmword ptr [",
+            $to,
+            " + 8*{left} + 16], {wide}\n",
+            "movups {wide}, xmmword ptr [",
+            $from,
+            " + 8*{left}]\n",
+            "movups xmmword ptr [",
+            $to,
+            " + 8*{left}], {wide}\n",
+            "jmp 27b\n",
+            "28: add {left:e}, 4\n",
+            "jz 29f\n",
+            "33: movq {wide}, qword ptr [",
+            $from,
+            " + 8*{left} - 8]\n",
+            "movq qword ptr [",
+            $to,
+            " + 8*{left} - 8], {wide}\n",
+            "dec {left:e}\n",
+            "jnz 33b\n",
+            "29:"
+        )
+    };
+}
+
+/// Copies `{bytes}` bytes, the last ones first. From 64 bytes on sixteen at a time;
+/// fewer by words, since their owner has often just stored them by words, and a wider
+/// load must wait until those stores have left the store buffer. The first word may be
+/// copied twice. Uses `{left}`, `{temp}` and `{wide}`.
+macro_rules! copy_bytes {
+    ($from:literal, $to:literal) => {
+        concat!(
+            "mov {left}, {bytes}\n",
+            "cmp {left}, 8\n",
+            "jb 33f\n",
+            "cmp {left}, 64\n",
+            "jb 28f\n",
+            "27: movups {wide}, xmmword ptr [",
+            $from,
+            " + {left} - 16]\n",
+            "movups xmmword ptr [",
+            $to,
+            " + {left} - 16], {wide}\n",
+            "sub {left}, 16\n",
+            "cmp {left}, 64\n",
+            "jae 27b\n",
+            "28: sub {left}, 8\n",
+            "mov {temp}, qword ptr [",
+            $from,
+            " + {left}]\n",
+            "mov qword ptr [",
+            $to,
+            " + {left}], {temp}\n",
+            "cmp {left}, 8\n",
+            "ja 28b\n",
+            "mov {temp}, qword ptr [",
+            $from,
+            "]\n",
+            "mov qword ptr [",
+            $to,
+            "], {temp}\n",
+            "jmp 29f\n",
+            "33: test {left}, {left}\n",
+            "jz 29f\n",
+            "34: mov {temp:l}, byte ptr [",
+            $from,
+            " + {left} - 1]\n",
+            "mov byte ptr [",
+            $to,
+            " + {left} - 1], {temp:l}\n",
+            "dec {left}\n",
+            "jnz 34b\n",
+            "29:"
+        )
+    };
+}
+
+/// The body of an operation. It has `{stripe}`, the word's address, may overwrite
+/// `{area}`, and ends in `commit!` and one instruction. With a result it goes to `24f`
+/// where there is nothing to do, and `{stripe}` holds an address to the end.
+macro_rules! body {
+    (increment, $index:ident) => {
+        concat!(commit!($index), "inc qword ptr [{stripe}]")
+    };
+    (add, $index:ident) => {
+        concat!(
+            "mov {temp}, qword ptr [{stripe}]\n",
+            "add {temp}, {n}\n",
+            commit!($index),
+            "mov qword ptr [{stripe}], {temp}"
+        )
+    };
+    (add_through, $index:ident) => {
+        concat!(
+            "mov {stripe}, qword ptr [{stripe}]\n",
+            "test {stripe}, {stripe}\n",
+            "jz {empty}\n",
+            "add {stripe}, {distance}\n",
+            "mov {temp}, qword ptr [{stripe}]\n",
+            "add {temp}, {n}\n",
+            commit!($index),
+            "mov qword ptr [{stripe}], {temp}"
+        )
+    };
+    (load, $index:ident) => {
+        concat!(commit!($index), "mov {value}, qword ptr [{stripe}]")
+    };
+    (swap, $index:ident) => {
+        concat!(
+            "mov {value}, qword ptr [{stripe}]\n",
+            commit!($index),
+            "mov qword ptr [{stripe}], {new}"
+        )
+    };
+    (claim, $index:ident) => {
+        concat!(
+            "cmp qword ptr [{stripe}], 0\n",
+            "jne 24f\n",
+            commit!($index),
+            twice!("cmp qword ptr [{stripe}], 0"),
+            "mov qword ptr [{stripe}], {held}"
+        )
+    };
+    (compare_store, $index:ident) => {
+        concat!(
+            "cmp qword ptr [{stripe}], {expected}\n",
+            "jne {mismatch}\n",
+            commit!($index),
+            twice!("cmp qword ptr [{stripe}], {expected}"),
+            "mov qword ptr [{stripe}], {new}"
+        )
+    };
+    (compare_compare_store, $index:ident) => {
+        concat!(
+            "cmp qword ptr [{stripe}], {expected}\n",
+            "jne {mismatch}\n",
+            "cmp qword ptr [{stripe} + {distance}], {second}\n",
+            "jne {mismatch}\n",
+            commit!($index),
+            twice!("cmp qword ptr [{stripe}], {expected}"),
+            twice!("cmp qword ptr [{stripe} + {distance}], {second}"),
+            "mov qword ptr [{stripe}], {new}"
+        )
+    };
+    (list_push, $index:ident) => {
+        concat!(
+            "mov {temp}, qword ptr [{stripe}]\n",
+            "mov qword ptr [{node} + {next}], {temp}\n",
+            commit!($index),
+            "mov qword ptr [{stripe}], {node}"
+        )
+    };
+    (list_pop, $index:ident) => {
+        concat!(
+            "mov {value}, qword ptr [{stripe}]\n",
+            "test {value}, {value}\n",
+            "jz 24f\n",
+            "mov {temp}, qword ptr [{value} + {next}]\n",
+            commit!($index),
+            "mov qword ptr [{stripe}], {temp}"
+        )
+    };
+    (array_push, $index:ident) => {
+        concat!(
+            "mov {temp:e}, dword ptr [{stripe}]\n",
+            "cmp {temp:e}, {capacity:e}\n",
+            "jae {full}\n",
+            "mov qword ptr [{stripe} + 8*{temp} + 8], {value}\n",
+            "inc {temp:e}\n",
+            commit!($index),
+            "mov dword ptr [{stripe}], {temp:e}"
+        )
+    };
+    (array_pop, $index:ident) => {
+        concat!(
+            "mov {temp:e}, dword ptr [{stripe}]\n",
+            "sub {temp:e}, 1\n",
+            "jb 24f\n",
+            "mov {value}, qword ptr [{stripe} + 8*{temp} + 8]\n",
+            commit!($index),
+            "mov dword ptr [{stripe}], {temp:e}"
+        )
+    };
+    (array_push_batch, $index:ident) => {
+        concat!(
+            "mov {held:e}, dword ptr [{stripe}]\n",
+            "mov {taken:e}, {capacity:e}\n",
+            "sub {taken:e}, {held:e}\n",
+            "jbe 24f\n",
+            "cmp {taken:e}, {count:e}\n",
+            "cmova {taken:e}, {count:e}\n",
+            "lea {area}, [{stripe} + 8*{held} + 8]\n",
+            copy_words!("{source}", "{area}", "{taken:e}"),
+            "\nadd {held:e}, {taken:e}\n",
+            commit!($index),
+            "mov dword ptr [{stripe}], {held:e}"
+        )
+    };
+    (array_pop_batch, $index:ident) => {
+        concat!(
+            "mov {held:e}, dword ptr [{stripe}]\n",
+            "test {held:e}, {held:e}\n",
+            "jz 24f\n",
+            "mov {taken:e}, {count:e}\n",
+            "cmp {taken:e}, {held:e}\n",
+            "cmova {taken:e}, {held:e}\n",
+            "sub {held:e}, {taken:e}\n",
+            "lea {area}, [{stripe} + 8*{held} + 8]\n",
+            copy_words!("{area}", "{target}", "{taken:e}"),
+            "\n",
+            commit!($index),
+            "mov dword ptr [{stripe}], {held:e}"
+        )
+    };
+    (copy_push, $index:ident) => {
+        concat!(
+            "mov {held}, qword ptr [{stripe}]\n",
+            "lea {area}, [{stripe} + {held} + 8]\n",
+            "add {held}, {bytes}\n",
+            "cmp {held}, {capacity}\n",
+            "ja 24f\n",
+            copy_bytes!("{source}", "{area}"),
+            "\n",
+            commit!($index),
+            "mov qword ptr [{stripe}], {held}"
+        )
+    };
+    (copy_pop, $index:ident) => {
+        concat!(
+            "mov {held}, qword ptr [{stripe}]\n",
+            "sub {held}, {bytes}\n",
+            "jb 24f\n",
+            "lea {area}, [{stripe} + {held} + 8]\n",
+            copy_bytes!("{area}", "{target}"),
+            "\n",
+            commit!($index),
+            "mov qword ptr [{stripe}], {held}"
+        )
+    };
+    (copy_out, $index:ident) => {
+        concat!(
+            copy_bytes!("{stripe}", "{target}"),
+            "\n",
+            commit!($index),
+            "nop"
+        )
+    };
+}
