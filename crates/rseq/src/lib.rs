@@ -16,7 +16,7 @@
 //! | [`enter_thread`], [`Registration`] | finds libc's rseq area or registers one |
 //! | [`Features`] | what the kernel and the area offer |
 //! | [`section`] | the operations, one contract for every architecture |
-//! | [`portable`] | the same operations as single relaxed atomics |
+//! | [`portable`] | the same operations as atomics, for threads that run no sections |
 //! | [`membarrier`] | fences that abort sections, light and heavy barriers |
 //!
 //! # Example

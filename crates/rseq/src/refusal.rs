@@ -1,13 +1,14 @@
-//! Why a section did not commit.
+//! Why an operation did not commit.
 
 use core::fmt;
 
-/// Why a section did not commit. Nothing was stored in any of these cases.
+/// Why an operation did not commit. Nothing was stored in any of these cases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// The kernel restarted the section: preemption, migration, a signal or a
-    /// fence. Try again, a bounded number of times.
+    /// Something came between. The kernel restarted the section: preemption,
+    /// migration, a signal or a fence; or, on the [portable body](crate::portable),
+    /// another operation was on the same word. Try again, a bounded number of times.
     Aborted,
     /// The word did not hold the expected value.
     Mismatch,
@@ -30,7 +31,7 @@ pub enum Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Refusal::Aborted => "the section was restarted by the kernel",
+            Refusal::Aborted => "the operation was interrupted",
             Refusal::Mismatch => "the word did not hold the expected value",
             Refusal::Empty => "there is nothing to take",
             Refusal::Full => "there is no room left",

@@ -40,7 +40,9 @@
 //! Sections of one id are ordered after one another, on whatever CPU they run:
 //! who hands an id over does it with a full barrier. Words that sections store to
 //! must never be changed by anybody else's read-modify-write or store, for a
-//! section's load and commit are two steps to any other CPU.
+//! section's load and commit are two steps to any other CPU. For threads that cannot
+//! run sections, [`portable`](crate::portable) has the same operations on stripes of
+//! their own.
 //!
 //! # Source
 //!
@@ -64,7 +66,8 @@ pub const ATTEMPTS: u32 = 8;
 ///
 /// What the operation returned last. After [`Refusal::Aborted`] take the slow path
 /// of the structure: a debugger, or a scheduler's worst day, may abort a section
-/// for as long as anybody cares to try.
+/// for as long as anybody cares to try, and on the portable body who holds the claim
+/// may be the one that waits for this to end.
 #[inline(always)]
 pub fn retry<T>(mut operation: impl FnMut() -> Result<T, Refusal>) -> Result<T, Refusal> {
     match operation() {

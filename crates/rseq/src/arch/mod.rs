@@ -35,8 +35,8 @@
 //! | `list_pop` | `value = *w; if value == 0 -> Empty; t = *(value + NEXT); *w = t` |
 //! | `array_push` | `c = *w; if c >= capacity -> Full; w[1 + c] = value; *w = c + 1` |
 //! | `array_pop` | `c = *w; if c == 0 -> Empty; value = w[c]; *w = c - 1` |
-//! | `array_push_batch` | `c = *w; k = min(count, capacity - c); if k <= 0 -> Full; w[1 + c..][..k] = source[..k]; *w = c + k` |
-//! | `array_pop_batch` | `c = *w; k = min(count, c); if k == 0 -> Empty; target[..k] = w[1 + c - k..][..k]; *w = c - k` |
+//! | `array_push_batch` | `c = *w; if c >= capacity -> Full; k = min(count, capacity - c); w[1 + c..][..k] = source[..k]; *w = c + k` |
+//! | `array_pop_batch` | `c = *w; if c == 0 -> Empty; k = min(count, c); target[..k] = w[1 + c - k..][..k]; *w = c - k` |
 //! | `copy_push` | `c = *w; if c + bytes > capacity -> Full; (w + 1 word + c)[..bytes] = source[..bytes]; *w = c + bytes` |
 //! | `copy_pop` | `c = *w; if c < bytes -> Empty; target[..bytes] = (w + 1 word + c - bytes)[..bytes]; *w = c - bytes` |
 //! | `copy_out` | `target[..bytes] = w[..bytes]` |
@@ -69,6 +69,11 @@
 //!
 //! With `--cfg percid_portable` a target that has sections is built as if it had
 //! none.
+//!
+//! portable: [`portable`](crate::portable) keeps the same contract without an area, an
+//! id and a limit. The caller passes `w`; where the table reads or writes more than
+//! `*w`, a bit of `*w` keeps others out until the commit, and who finds it set gets
+//! `Aborted`. It serves every target, so it lies outside the arches.
 
 use crate::Refusal;
 use crate::section::WordAddress;
