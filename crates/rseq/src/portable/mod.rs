@@ -90,13 +90,16 @@
 //! # Source
 //!
 //! A lock by one bit that is only ever tried; the list is R. K. Treiber's (1986) with
-//! such a lock around pop, in the place of a tag against ABA.
+//! such a lock around pop, in the place of a tag against ABA. The loom models of this
+//! module check every interleaving, each beside mutants that must be found.
 
 mod array;
 mod bytes;
 mod claim;
 pub mod claimable;
 mod list;
+#[cfg(all(test, loom))]
+mod loom;
 mod pair;
 mod plain;
 mod through;
