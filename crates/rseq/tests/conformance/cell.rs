@@ -41,7 +41,8 @@ pub(crate) type Make = fn(By) -> Box<dyn Workload>;
 pub(crate) struct Effort {
     /// Steps that it takes at the least.
     steps: u64,
-    /// Aborts inside sections that it waits for, where a delay opens them.
+    /// Aborts inside sections, or claims that were met, that it waits for, where a delay
+    /// opens them.
     aborts: u64,
     /// When it gives up waiting.
     patience: Duration,
@@ -166,7 +167,9 @@ impl Cell {
                         unblock_timer();
                         self.disturbance.place(thread);
                         sender.send(disturbance::thread_id()).unwrap();
-                        enter_thread().unwrap();
+                        if self.by != By::Thread {
+                            enter_thread().unwrap();
+                        }
                         let mut held = Held::default();
                         while !done.load(Ordering::Relaxed) {
                             let turn = held.steps;

@@ -83,7 +83,7 @@ pub(crate) fn compare_store(by: By) -> Box<dyn Workload> {
 /// The second word is 0 in every stripe: expecting 1 there must change nothing.
 pub(crate) fn compare_compare_store(by: By) -> Box<dyn Workload> {
     counting(by, 3, |stripes, turn| {
-        let seen = stripes.load(3)?;
+        let seen = stripes.load_of_pair(3)?;
         let wrong = turn.is_multiple_of(3);
         match stripes.compare_compare_store(3, seen, 2, u64::from(wrong), seen + 1) {
             Ok(()) if wrong => Err(Refusal::Mismatch),

@@ -1,9 +1,12 @@
-//! Memory for sections: a page for each id, and the table of an index by table.
+//! Memory for the operations: a page for each id, and the table of an index by table.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use percid_rseq::portable::{TOP, claimable};
 use percid_rseq::section::{self, Cpu, MmCid, Slot, Table, TableHead, WordAddress};
 use percid_rseq::{Refusal, possible_cpus};
+
+use crate::atomics;
 
 /// log2 of a stripe's bytes.
 pub(crate) const SHIFT: u32 = 12;
@@ -11,16 +14,30 @@ pub(crate) const SHIFT: u32 = 12;
 /// Words of a stripe.
 pub(crate) const WORDS: usize = 1 << (SHIFT - 3);
 
-/// By which index the sections of a cell run.
+/// By which index the sections of a cell run, or that there are none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum By {
     MmCid,
     Table,
     Cpu,
+    /// By the thread, on the portable body.
+    Thread,
 }
 
 impl By {
-    pub(crate) const ALL: [By; 3] = [By::MmCid, By::Table, By::Cpu];
+    pub(crate) const SECTIONS: [By; 3] = [By::MmCid, By::Table, By::Cpu];
+}
+
+/// Stripes that threads share, so that they meet there.
+const THREAD_STRIPES: usize = 2;
+
+/// The calling thread's stripe: they take turns.
+fn thread_stripe() -> usize {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    std::thread_local! {
+        static MINE: u32 = NEXT.fetch_add(1, Ordering::Relaxed);
+    }
+    MINE.with(|&mine| mine as usize % THREAD_STRIPES)
 }
 
 /// One page.
@@ -43,25 +60,31 @@ pub(crate) struct Stripes {
     table: Box<FullTable>,
 }
 
-/// Runs an operation by whatever index the stripes have.
+/// Runs an operation on a place by whatever index the stripes have.
 macro_rules! by_index {
-    ($self:ident, $operation:ident $([$constant:ident])? ($($argument:expr),*)) => {
-        // SAFETY: there is a page for every id below the limit, the table has a slot
-        // for every CPU that it says, and the callers pass buffers that are large
-        // enough and places within a page.
+    ($self:ident, $operation:ident $([$constant:ident])? ($place:expr $(, $argument:expr)*)) => {
+        // SAFETY: there is a page for every id below the limit and for every stripe of
+        // threads, the table has a slot for every CPU that it says, and the callers pass
+        // buffers that are large enough and places within a page.
         unsafe {
+            let first = $self.at($place);
+            let word = WordAddress::new(first);
             match $self.by {
                 By::MmCid => {
                     let index = MmCid { limit: &$self.limit };
-                    section::$operation::<_, SHIFT $(, $constant)?>(index, $($argument),*)
+                    section::$operation::<_, SHIFT $(, $constant)?>(index, word $(, $argument)*)
                 }
                 By::Cpu => {
                     let index = Cpu { limit: &$self.limit };
-                    section::$operation::<_, SHIFT $(, $constant)?>(index, $($argument),*)
+                    section::$operation::<_, SHIFT $(, $constant)?>(index, word $(, $argument)*)
                 }
                 By::Table => {
                     let index = Table::new(&raw const $self.table.head);
-                    section::$operation::<_, SHIFT $(, $constant)?>(index, $($argument),*)
+                    section::$operation::<_, SHIFT $(, $constant)?>(index, word $(, $argument)*)
+                }
+                By::Thread => {
+                    let mine = first.wrapping_add(thread_stripe() * WORDS);
+                    atomics::$operation $(::<$constant>)? (mine $(, $argument)*)
                 }
             }
         }
@@ -72,7 +95,7 @@ impl Stripes {
     pub(crate) fn new(by: By) -> Stripes {
         let ids = possible_cpus();
         assert!(ids as usize <= MOST_CPUS);
-        let pages = (0..ids)
+        let pages = (0..THREAD_STRIPES.max(ids as usize))
             .map(|_| Page([const { AtomicU64::new(0) }; WORDS]))
             .collect();
         let table = Box::new(FullTable {
@@ -113,33 +136,41 @@ impl Stripes {
             .sum()
     }
 
-    fn at(&self, place: usize) -> WordAddress {
+    fn at(&self, place: usize) -> *mut u64 {
         let first = self.pages.as_ptr().cast::<u64>().cast_mut();
-        WordAddress::new(first.wrapping_add(place))
+        first.wrapping_add(place)
     }
 
     pub(crate) fn increment(&self, place: usize) -> Result<(), Refusal> {
-        by_index!(self, increment(self.at(place)))
+        by_index!(self, increment(place))
     }
 
     pub(crate) fn add(&self, place: usize, n: u64) -> Result<(), Refusal> {
-        by_index!(self, add(self.at(place), n))
+        by_index!(self, add(place, n))
     }
 
     pub(crate) fn add_through(&self, place: usize, words: isize, n: u64) -> Result<(), Refusal> {
-        by_index!(self, add_through(self.at(place), words * 8, n))
+        by_index!(self, add_through(place, words * 8, n))
     }
 
     pub(crate) fn load(&self, place: usize) -> Result<u64, Refusal> {
-        by_index!(self, load(self.at(place)))
+        by_index!(self, load(place))
+    }
+
+    /// Loads a word that `compare_compare_store` stores to.
+    pub(crate) fn load_of_pair(&self, place: usize) -> Result<u64, Refusal> {
+        match self.by {
+            By::Thread => claimable::load::<TOP>(self.word(thread_stripe(), place)),
+            _ => self.load(place),
+        }
     }
 
     pub(crate) fn swap(&self, place: usize, new: u64) -> Result<u64, Refusal> {
-        by_index!(self, swap(self.at(place), new))
+        by_index!(self, swap(place, new))
     }
 
     pub(crate) fn claim(&self, place: usize) -> Result<&AtomicU64, Refusal> {
-        let claimed = by_index!(self, claim(self.at(place), 1))?;
+        let claimed = by_index!(self, claim(place, 1))?;
         // SAFETY: a word of one of the pages.
         Ok(unsafe { AtomicU64::from_ptr(claimed) })
     }
@@ -150,7 +181,7 @@ impl Stripes {
         expected: u64,
         new: u64,
     ) -> Result<(), Refusal> {
-        by_index!(self, compare_store(self.at(place), expected, new))
+        by_index!(self, compare_store(place, expected, new))
     }
 
     pub(crate) fn compare_compare_store(
@@ -163,54 +194,48 @@ impl Stripes {
     ) -> Result<(), Refusal> {
         by_index!(
             self,
-            compare_compare_store(self.at(place), expected, words * 8, second, new)
+            compare_compare_store(place, expected, words * 8, second, new)
         )
     }
 
     pub(crate) fn list_push<const NEXT: usize>(&self, node: *mut u8) -> Result<(), Refusal> {
-        by_index!(self, list_push[NEXT](self.at(0), node))
+        by_index!(self, list_push[NEXT](0, node))
     }
 
     pub(crate) fn list_pop<const NEXT: usize>(&self) -> Result<*mut u8, Refusal> {
-        by_index!(self, list_pop[NEXT](self.at(0)))
+        by_index!(self, list_pop[NEXT](0))
     }
 
     pub(crate) fn array_push(&self, capacity: u32, value: u64) -> Result<(), Refusal> {
-        by_index!(self, array_push(self.at(0), capacity, value))
+        by_index!(self, array_push(0, capacity, value))
     }
 
     pub(crate) fn array_pop(&self) -> Result<u64, Refusal> {
-        by_index!(self, array_pop(self.at(0)))
+        by_index!(self, array_pop(0))
     }
 
     pub(crate) fn array_push_batch(&self, capacity: u32, from: &[u64]) -> Result<u32, Refusal> {
         let count = from.len() as u32;
-        by_index!(
-            self,
-            array_push_batch(self.at(0), capacity, from.as_ptr(), count)
-        )
+        by_index!(self, array_push_batch(0, capacity, from.as_ptr(), count))
     }
 
     pub(crate) fn array_pop_batch(&self, to: &mut [u64]) -> Result<u32, Refusal> {
         let count = to.len() as u32;
-        by_index!(self, array_pop_batch(self.at(0), to.as_mut_ptr(), count))
+        by_index!(self, array_pop_batch(0, to.as_mut_ptr(), count))
     }
 
     pub(crate) fn copy_push(&self, capacity: usize, from: &[u8]) -> Result<(), Refusal> {
-        by_index!(
-            self,
-            copy_push(self.at(0), capacity, from.as_ptr(), from.len())
-        )
+        by_index!(self, copy_push(0, capacity, from.as_ptr(), from.len()))
     }
 
     pub(crate) fn copy_pop(&self, to: &mut [u8]) -> Result<(), Refusal> {
-        by_index!(self, copy_pop(self.at(0), to.as_mut_ptr(), to.len()))
+        by_index!(self, copy_pop(0, to.as_mut_ptr(), to.len()))
     }
 
     pub(crate) fn copy_out(&self, place: usize, to: &mut [u64]) -> Result<(), Refusal> {
         by_index!(
             self,
-            copy_out(self.at(place), to.as_mut_ptr().cast(), size_of_val(to))
+            copy_out(place, to.as_mut_ptr().cast(), size_of_val(to))
         )
     }
 }
