@@ -57,6 +57,13 @@
 //! there percid must be part of the program). Rust `dylib`s (`-C prefer-dynamic`)
 //! cannot share the crate: its assembly names symbols that they do not export.
 #![no_std]
+#![cfg_attr(
+    not(all(
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    )),
+    allow(dead_code, reason = "what registers threads has nobody to register")
+)]
 
 mod arch;
 mod area;
