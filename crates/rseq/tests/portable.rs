@@ -208,13 +208,15 @@ fn nodes_on_a_list() {
         .collect();
     let pop = || {
         // SAFETY: every node on the list is one of these, which live to the end.
-        unsafe { portable::list_pop(stripe.word(), NEXT).map(|node| (*node.cast::<Node>()).token) }
+        unsafe {
+            portable::list_pop::<NEXT>(stripe.word()).map(|node| (*node.cast::<Node>()).token)
+        }
     };
     let mut found = hands(|turn, hand| match turn % 4 {
         0 | 1 => give_one(hand, |token| {
             let node = (&raw const nodes[token as usize]).cast_mut().cast();
             // SAFETY: as above, and the node is in this thread's hand.
-            unsafe { portable::list_push(stripe.word(), node, NEXT) }
+            unsafe { portable::list_push::<NEXT>(stripe.word(), node) }
         }),
         2 => hand.extend(pop()),
         // All at once: nobody is inside.

@@ -315,11 +315,11 @@ fn nodes() {
         // SAFETY: what is in the hand is on no list, and all live for ever.
         unsafe {
             if turn % 2 == 0 && hand.held > 0 {
-                portable::list_push(first(), hand.nodes[hand.held - 1], 0)?;
+                portable::list_push::<0>(first(), hand.nodes[hand.held - 1])?;
                 hand.held -= 1;
                 Ok(put(1))
             } else if hand.held < NODES {
-                hand.nodes[hand.held] = portable::list_pop(first(), 0)?;
+                hand.nodes[hand.held] = portable::list_pop::<0>(first())?;
                 hand.held += 1;
                 Ok(taken(1))
             } else {
@@ -329,7 +329,7 @@ fn nodes() {
     };
     interrupted("nodes", step, false, || {
         // SAFETY: as above.
-        std::iter::from_fn(|| unsafe { portable::list_pop(first(), 0).ok() })
+        std::iter::from_fn(|| unsafe { portable::list_pop::<0>(first()).ok() })
             .take(2 * NODES + 1)
             .count() as u64
     });

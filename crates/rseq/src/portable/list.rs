@@ -14,7 +14,7 @@ use super::claim::{Claim, aborted, delay};
 use super::word::{Cells, Word, at};
 use crate::Refusal;
 
-/// Puts a node on top of the list. The node's link lies `next` bytes after its start.
+/// Puts a node on top of the list. The node's link lies `NEXT` bytes after its start.
 ///
 /// # Errors
 ///
@@ -23,16 +23,16 @@ use crate::Refusal;
 /// # Safety
 ///
 /// `head` is an aligned word; it changes by `list_push` and `list_pop` with the same
-/// `next`, and by [`claimable`](super::claimable) with [`LOW`], only. The node is the
+/// `NEXT`, and by [`claimable`](super::claimable) with [`LOW`], only. The node is the
 /// caller's, it lies at an even address, its link is an aligned word, and both stay
 /// mapped for as long as the node is on the list.
 #[inline]
-pub unsafe fn list_push(head: *mut u64, node: *mut u8, next: usize) -> Result<(), Refusal> {
+pub unsafe fn list_push<const NEXT: usize>(head: *mut u64, node: *mut u8) -> Result<(), Refusal> {
     debug_assert!(!node.is_null(), "a node at null");
     // SAFETY: the caller's contract.
     let head = unsafe { at(head) };
     // SAFETY: the caller owns the node.
-    unsafe { push(head, &Links(next), node.expose_provenance() as u64) }
+    unsafe { push(head, &Links(NEXT), node.expose_provenance() as u64) }
 }
 
 /// Takes the node on top of the list.
@@ -45,11 +45,11 @@ pub unsafe fn list_push(head: *mut u64, node: *mut u8, next: usize) -> Result<()
 ///
 /// As [`list_push`].
 #[inline]
-pub unsafe fn list_pop(head: *mut u64, next: usize) -> Result<*mut u8, Refusal> {
+pub unsafe fn list_pop<const NEXT: usize>(head: *mut u64) -> Result<*mut u8, Refusal> {
     // SAFETY: the caller's contract.
     let head = unsafe { at(head) };
     // SAFETY: what is on the list was pushed, and is mapped.
-    let node = unsafe { pop(head, &Links(next)) }?;
+    let node = unsafe { pop(head, &Links(NEXT)) }?;
     Ok(ptr::with_exposed_provenance_mut(node as usize))
 }
 
@@ -136,11 +136,11 @@ mod tests {
         let push = |node: &Node| {
             let node = ptr::from_ref(node).cast_mut().cast();
             // SAFETY: the node lives to the end and is on no list.
-            unsafe { list_push(head.as_ptr(), node, NEXT) }
+            unsafe { list_push::<NEXT>(head.as_ptr(), node) }
         };
         let pop = || {
             // SAFETY: every node on the list is one of these.
-            unsafe { list_pop(head.as_ptr(), NEXT).map(|node| (*node.cast::<Node>()).0) }
+            unsafe { list_pop::<NEXT>(head.as_ptr()).map(|node| (*node.cast::<Node>()).0) }
         };
         assert_eq!(pop(), Err(Refusal::Empty));
         nodes.iter().for_each(|node| push(node).unwrap());
@@ -157,8 +157,8 @@ mod tests {
         // SAFETY: the node is on no list; the list is empty.
         let outcomes = unsafe {
             (
-                list_push(head.as_ptr(), start, NEXT),
-                list_pop(head.as_ptr(), NEXT),
+                list_push::<NEXT>(head.as_ptr(), start),
+                list_pop::<NEXT>(head.as_ptr()),
             )
         };
         assert_eq!(outcomes, (Err(Refusal::Aborted), Err(Refusal::Aborted)));
