@@ -9,6 +9,7 @@
 //! | [`backend`] | where this process's ids come from, and why |
 //! | [`Source`] | the kernel's `mm_cid`, or the thread |
 //! | [`Limit`] | how many stripes may be touched |
+//! | [`domain`] | ids of a domain, where the kernel keeps none |
 //! | [`thread_stripe`] | the stripe of a thread that cannot run sections |
 //!
 //! # Example
@@ -25,6 +26,7 @@
 
 #[cfg(not(loom))]
 mod backend;
+pub mod domain;
 mod environment;
 mod id_set;
 mod limit;
