@@ -5,7 +5,7 @@
 //! Words of 64 bits, from the lowest. A claim loads a word, picks its lowest zero
 //! below the bound, and sets it by CAS; a word that is full leads to the next one. A
 //! CAS that fails means that another thread has changed the word, so somebody always
-//! gets on; but this thread may not, so after [`TRIES`] failures in one claim it
+//! gets on; but this thread may not, so after eight failures in one claim it
 //! gives up ([`Claim::Contended`]) and its operation takes the fallback. Nobody
 //! waits.
 //!
@@ -20,7 +20,7 @@
 use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Failed CAS attempts of one claim after which it gives up.
-pub const TRIES: u32 = if cfg!(loom) { 1 } else { 8 };
+const TRIES: u32 = if cfg!(loom) { 1 } else { 8 };
 
 /// What came of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -19,6 +19,8 @@
 //! ```
 
 mod bitmap;
+#[cfg(all(test, not(loom)))]
+mod checker;
 mod policy;
 mod protocol;
 mod victim;

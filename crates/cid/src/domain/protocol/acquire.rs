@@ -103,7 +103,6 @@ enum At {
     },
     Victim {
         slot: u32,
-        word: SlotWord,
         bound: u32,
     },
     Look {
@@ -248,15 +247,15 @@ impl<R: Rules> Acquire<R> {
             },
             (At::Claim { slot, word, bound }, Answer::Claimed(claim)) => match claim {
                 Claim::Id(cid) => At::Install { slot, word, cid },
-                Claim::Full => At::Victim { slot, word, bound },
+                Claim::Full => At::Victim { slot, bound },
                 Claim::Contended => At::Done(Outcome::Fallback),
             },
             (At::Victim { bound, .. }, Answer::Victim(Some(victim))) => At::Look { victim, bound },
-            (At::Victim { slot, word, bound }, Answer::Victim(None)) => {
+            (At::Victim { .. }, Answer::Victim(None)) => {
                 if R::FALLS_BACK {
                     At::Done(Outcome::Fallback)
                 } else {
-                    At::Claim { slot, word, bound }
+                    At::Cpu { former: None }
                 }
             }
             (At::Look { victim, bound }, Answer::Word(word)) => match word.cid() {
@@ -397,6 +396,27 @@ impl<R: Rules> Procedure for Acquire<R> {
             | At::Install { cid, .. }
             | At::GiveBack { cid, .. } => Some(cid),
             _ => None,
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+impl<R> super::Words for Acquire<R> {
+    fn words(&mut self, visit: &mut dyn FnMut(u32, &mut SlotWord)) {
+        match &mut self.at {
+            At::Lower { slot, word, .. }
+            | At::Rescue { slot, word }
+            | At::Claim { slot, word, .. }
+            | At::Install { slot, word, .. }
+            | At::Check { slot, word }
+            | At::Release {
+                place: (slot, word),
+                ..
+            } => visit(*slot, word),
+            At::Move(take) | At::HandOver(take) | At::Steal(take) | At::Drop(take) => {
+                visit(take.slot, &mut take.word);
+            }
+            _ => {}
         }
     }
 }

@@ -90,3 +90,10 @@ impl<const BATCH: usize, R: Rules> Procedure for Compact<BATCH, R> {
         self.scan.in_transit()
     }
 }
+
+#[cfg(all(test, not(loom)))]
+impl<const BATCH: usize, R> super::Words for Compact<BATCH, R> {
+    fn words(&mut self, visit: &mut dyn FnMut(u32, &mut super::SlotWord)) {
+        self.scan.words(visit);
+    }
+}

@@ -303,6 +303,13 @@ impl Attempts {
     }
 }
 
+/// The words that a procedure remembers, each with its slot: for the checker, which
+/// numbers tags from the newest.
+#[cfg(all(test, not(loom)))]
+pub(super) trait Words {
+    fn words(&mut self, visit: &mut dyn FnMut(u32, &mut SlotWord));
+}
+
 /// A driver gave an answer to another question.
 #[cold]
 fn mismatch(request: Request, answer: Answer) -> ! {

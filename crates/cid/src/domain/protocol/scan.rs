@@ -281,3 +281,18 @@ impl<const BATCH: usize, R: Rules> Procedure for Scan<BATCH, R> {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+impl<const BATCH: usize, R> super::Words for Scan<BATCH, R> {
+    fn words(&mut self, visit: &mut dyn FnMut(u32, &mut SlotWord)) {
+        if let At::Mark(slot, word) = &mut self.at {
+            visit(*slot, word);
+        }
+        for (word, slot) in self.words.iter_mut().zip(self.first..) {
+            // UNSET stands for no word here, under whatever tag.
+            if word.cid().is_some() {
+                visit(slot, word);
+            }
+        }
+    }
+}
