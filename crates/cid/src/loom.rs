@@ -1,4 +1,4 @@
-//! Every interleaving of the set of ids, and of a mutant that must fail.
+//! Every interleaving of the sets of ids, and of mutants that must fail.
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test -p percid-cid --release --lib`
 
@@ -10,6 +10,7 @@ use loom::sync::Arc;
 use loom::thread;
 
 use crate::IdSet;
+use crate::domain::{Bitmap, Claim};
 
 /// Two threads take an id, write what belongs to it, and return it. Loom reports
 /// writes that are not ordered.
@@ -41,6 +42,70 @@ fn an_id_has_one_owner() {
 fn an_id_that_is_freed_too_early_is_found() {
     let outcome = panic::catch_unwind(AssertUnwindSafe(|| {
         loom::model(|| model(|ids, _| ids.clear()));
+    }));
+    assert!(
+        outcome.is_err(),
+        "the mutant passed: this test proves nothing"
+    );
+}
+
+/// Two threads claim an id of a domain, write what belongs to it, and free it. One
+/// that is contended has lost to the other, and takes the fallback.
+fn bitmap_model(taken: u32, clear: fn(&Bitmap<2>, u32)) {
+    let ids = Bitmap::<2>::new();
+    (0..taken).for_each(|cid| ids.set(cid));
+    let shared = Arc::new((ids, array::from_fn(|_| UnsafeCell::new(0))));
+    let visit = move |shared: &(Bitmap<2>, [UnsafeCell<u32>; 2])| {
+        match shared.0.claim_lowest(taken + 2) {
+            Claim::Id(cid) => {
+                let word = &shared.1[(cid - taken) as usize];
+                // SAFETY: the id's owner is alone; loom checks just that.
+                word.with_mut(|word| unsafe { *word += 1 });
+                clear(&shared.0, cid);
+                true
+            }
+            Claim::Contended => false,
+            Claim::Full => panic!("two ids for two threads"),
+        }
+    };
+    let other = {
+        let shared = Arc::clone(&shared);
+        thread::spawn(move || visit(&shared))
+    };
+    let mine = visit(&shared);
+    let others = other.join().unwrap();
+    assert!(mine || others, "somebody gets on");
+    assert_eq!(shared.0.count(), taken);
+}
+
+#[test]
+fn an_id_of_a_bitmap_has_one_owner() {
+    loom::model(|| bitmap_model(0, Bitmap::clear));
+}
+
+/// One id in the first word, one in the second.
+#[test]
+fn an_id_across_words_has_one_owner() {
+    loom::model(|| bitmap_model(63, Bitmap::clear));
+}
+
+/// The mutant frees every id, its own and the other's.
+#[test]
+fn a_bit_that_is_freed_too_early_is_found() {
+    let outcome = panic::catch_unwind(AssertUnwindSafe(|| {
+        loom::model(|| bitmap_model(0, |ids, _| ids.clear_all()));
+    }));
+    assert!(
+        outcome.is_err(),
+        "the mutant passed: this test proves nothing"
+    );
+}
+
+/// The mutant frees its id without the order that hands over what was written.
+#[test]
+fn a_bit_that_is_freed_without_order_is_found() {
+    let outcome = panic::catch_unwind(AssertUnwindSafe(|| {
+        loom::model(|| bitmap_model(0, Bitmap::clear_relaxed));
     }));
     assert!(
         outcome.is_err(),

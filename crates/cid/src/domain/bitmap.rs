@@ -109,9 +109,17 @@ impl<const WORDS: usize> Bitmap<WORDS> {
     /// If there is no such id.
     // Ordering: Release, as `claim_lowest` says.
     pub fn clear(&self, cid: u32) {
-        let before = self
-            .word(cid)
-            .fetch_and(!(1 << (cid % 64)), Ordering::Release);
+        self.clear_in(cid, Ordering::Release);
+    }
+
+    /// The mutant of the loom model.
+    #[cfg(all(test, loom))]
+    pub(crate) fn clear_relaxed(&self, cid: u32) {
+        self.clear_in(cid, Ordering::Relaxed);
+    }
+
+    fn clear_in(&self, cid: u32, order: Ordering) {
+        let before = self.word(cid).fetch_and(!(1 << (cid % 64)), order);
         debug_assert!(before >> (cid % 64) & 1 == 1, "id {cid} was freed twice");
     }
 
@@ -166,5 +174,65 @@ impl<const WORDS: usize> Bitmap<WORDS> {
 impl<const WORDS: usize> Default for Bitmap<WORDS> {
     fn default() -> Bitmap<WORDS> {
         Bitmap::new()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hands_out_all_and_then_none() {
+        let ids: Bitmap<2> = Bitmap::new();
+        for cid in 0..100 {
+            assert_eq!(ids.claim_lowest(100), Claim::Id(cid));
+        }
+        assert_eq!(ids.claim_lowest(100), Claim::Full);
+        assert_eq!((ids.count(), ids.highest()), (100, Some(99)));
+        for cid in [99, 64, 63] {
+            ids.clear(cid);
+            assert!(!ids.is_set(cid));
+            assert_eq!(ids.claim_lowest(u32::MAX), Claim::Id(cid));
+        }
+        ids.clear_all();
+        assert_eq!((ids.count(), ids.highest()), (0, None));
+    }
+
+    #[test]
+    fn nothing_is_claimed_at_the_bound() {
+        let ids: Bitmap<2> = Bitmap::new();
+        assert_eq!(ids.claim_lowest(0), Claim::Full);
+        ids.set(0);
+        assert_eq!(ids.claim_lowest(1), Claim::Full);
+        (1..64).for_each(|cid| ids.set(cid));
+        assert_eq!(ids.claim_lowest(64), Claim::Full);
+        assert_eq!(ids.claim_lowest(65), Claim::Id(64));
+        assert_eq!(ids.claim_lowest(Bitmap::<2>::CAPACITY), Claim::Id(65));
+    }
+
+    #[test]
+    fn threads_never_share_an_id() {
+        const THREADS: u32 = 4;
+        let ids: Bitmap<1> = Bitmap::new();
+        let owners = [const { AtomicU64::new(0) }; THREADS as usize];
+        std::thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    for _ in 0..10_000 {
+                        match ids.claim_lowest(THREADS) {
+                            Claim::Id(cid) => {
+                                let owner = &owners[cid as usize];
+                                assert_eq!(owner.fetch_add(1, Ordering::Relaxed), 0);
+                                owner.fetch_sub(1, Ordering::Relaxed);
+                                ids.clear(cid);
+                            }
+                            Claim::Full => panic!("an id for each thread"),
+                            Claim::Contended => {}
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(ids.count(), 0);
     }
 }
