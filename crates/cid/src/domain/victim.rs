@@ -41,3 +41,28 @@ pub fn victim(
         .min()
         .map(|(.., slot)| slot)
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn slots() -> [(SlotWord, u64); 5] {
+        let valid = |cid| SlotWord::UNSET.valid(cid);
+        [
+            (valid(0), 4),
+            (valid(1), 2),
+            (SlotWord::UNSET, 0),
+            (valid(3), 2),
+            (valid(4).to_lazy(), 9),
+        ]
+    }
+
+    #[test]
+    fn lazy_first_then_the_oldest_after_the_hand() {
+        assert_eq!(victim(slots(), 0, 9, 0), Some(4));
+        assert_eq!(victim(slots(), 0, 4, 0), Some(1));
+        assert_eq!(victim(slots(), 0, 4, 2), Some(3));
+        assert_eq!(victim(slots(), 1, 2, 0), Some(0));
+        assert_eq!(victim(slots(), 0, 1, 0), None);
+    }
+}

@@ -73,12 +73,12 @@ impl<const BATCH: usize, R: Rules> Procedure for Compact<BATCH, R> {
 
     fn answer(&mut self, answer: Answer) {
         self.scan.answer(answer);
-        if let Request::Done(Outcome::Scanned { above }) = self.scan.request() {
-            if self.least > 0 || above && self.most > 0 {
-                self.least = self.least.saturating_sub(1);
-                self.most -= 1;
-                self.scan = self.afresh();
-            }
+        if let Request::Done(Outcome::Scanned { above }) = self.scan.request()
+            && (self.least > 0 || above && self.most > 0)
+        {
+            self.least = self.least.saturating_sub(1);
+            self.most -= 1;
+            self.scan = self.afresh();
         }
     }
 

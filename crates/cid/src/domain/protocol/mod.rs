@@ -40,10 +40,11 @@
 //!
 //! # What a driver owes
 //!
-//! - Each request is carried out after the one before it was answered, as one
-//!   access or one call. `Swap` and the loads are sequentially consistent with each
-//!   other and with the fences: a read-modify-write with `AcqRel` and a load with
-//!   `Acquire` beside a membarrier, which orders everything.
+//! - Each request is carried out after the one before it was answered, as one access
+//!   or one call; `Swap`, `Load`, `Look` and `Bound` are sequentially consistent, and
+//!   so is whatever changes the bound. (Two places are of the kind "store mine, then
+//!   load yours": a mark and the loads of sections, where the fence decides, and an
+//!   id that is installed and the bound, where this does.)
 //! - A shared fence serves a request only if it *started* after the request.
 //! - A thread runs one procedure at a time: a signal handler that interrupts one
 //!   does its operations on the fallback.
@@ -56,6 +57,8 @@ mod compact;
 mod reset;
 mod scan;
 mod take;
+#[cfg(all(test, not(loom)))]
+mod tests;
 
 use core::fmt::Debug;
 use core::hash::Hash;
@@ -66,6 +69,8 @@ pub use reset::Reset;
 pub use scan::{Depth, Scan};
 
 use super::bitmap::Claim;
+#[cfg(all(test, not(loom)))]
+use super::word::SlotState;
 use super::word::SlotWord;
 
 /// One access to shared memory, or one system call.
@@ -265,6 +270,8 @@ pub trait Rules: Copy + Debug + Default + Eq + Hash + Send + Sync + 'static {
     const FALLS_BACK: bool = true;
     /// Whoever installs an id reads the bound again afterwards.
     const CHECKS_BOUND: bool = true;
+    /// It drops an id at or above the bound even if somebody else has marked it.
+    const DROPS_MARKED: bool = true;
 }
 
 /// Every rule holds.

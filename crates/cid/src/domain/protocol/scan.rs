@@ -68,8 +68,8 @@ enum At {
     Done,
 }
 
-/// Requests for one slot, its share of a fence included.
-const PER_SLOT: u32 = 5;
+/// Requests for one slot, a fence included, and one more for a mutant.
+const PER_SLOT: u32 = 6;
 
 impl<const BATCH: usize> Scan<BATCH> {
     /// Goes through a range of slots.
@@ -267,9 +267,12 @@ impl<const BATCH: usize, R: Rules> Procedure for Scan<BATCH, R> {
             At::Look(slot) => 2 * (self.batch_end() - slot) + 1 + 2 * batch,
             At::Mark(slot, _) => 2 * (self.batch_end() - slot) + 2 * batch,
             At::Fence if R::FENCES_AFTER_READ => 1 + takes,
-            At::Fence => 1 + 4 * batch,
-            At::Swap(_) => takes,
-            At::Clear(..) => 1 + takes,
+            At::Swap(_) if R::TAKES_BEFORE_FREE => takes,
+            At::Clear(..) if R::TAKES_BEFORE_FREE => 1 + takes,
+            // The mutants' orders.
+            At::Fence => 2 + 4 * batch,
+            At::Clear(..) => takes,
+            At::Swap(_) => takes - 1,
         };
         later + this
     }
