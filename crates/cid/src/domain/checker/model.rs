@@ -18,84 +18,29 @@
 //! model tries all. `loose` does the same for claims (any free id, `Full`,
 //! `Contended`) and for fences (they may fail).
 
+use std::collections::BTreeSet;
 use std::marker::PhantomData;
+use std::sync::{Arc, Mutex};
 
 use stateright::{Model, Property};
 
+use super::config::{Config, Forks, Kernel};
 use super::state::{Broken, CPUS, Doing, NEWEST, State, THREADS, Tags, Thread};
 use crate::domain::{
-    Acquire, Answer, Claim, Compact, Depth, Outcome, Place, Policy, Procedure, Request, Reset,
-    Rules, Scan, SlotState, SlotWord, Sound,
+    Acquire, Answer, Claim, Compact, Depth, Outcome, Place, Policy, Request, Reset, Rules, Scan,
+    SlotState, SlotWord, Sound,
 };
-
-/// How large, and what may happen.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Config {
-    pub(super) cpus: u8,
-    pub(super) workers: usize,
-    /// Scan any slot, over and over.
-    pub(super) scanners: usize,
-    /// Lower the bound by one, scan, and are gone.
-    pub(super) leavers: usize,
-    pub(super) bound: u8,
-    pub(super) steals: bool,
-    pub(super) handover: bool,
-    /// Rejections are counted. Without, threads try for ever, which shows whatever
-    /// three tries show, and needs fewer states.
-    pub(super) counts: bool,
-    pub(super) forks: bool,
-    /// Claims and fences fail as they like.
-    pub(super) loose: bool,
-    /// Scanners go through all slots, not any one.
-    pub(super) whole: bool,
-    /// Threads of a kind are not told apart.
-    pub(super) alike: bool,
-    pub(super) tags: Tags,
-    pub(super) kernel: Kernel,
-}
-
-/// What the fences and the scheduler do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kernel {
-    Sound,
-    /// A fence of a CPU does nothing.
-    NoFence,
-    /// It reaches the next CPU.
-    WrongCpu,
-    /// A thread that is switched to a CPU runs there before a fence sees it: the
-    /// barrier between the store of the current task and the load of the id is
-    /// missing, as in version 3 of the kernel's patch.
-    NoSwitchBarrier,
-}
-
-impl Config {
-    pub(super) const SMALL: Config = Config {
-        cpus: 2,
-        workers: 2,
-        scanners: 1,
-        leavers: 0,
-        bound: 2,
-        steals: true,
-        handover: false,
-        counts: false,
-        forks: false,
-        loose: false,
-        whole: false,
-        alike: true,
-        tags: Tags::Unbounded,
-        kernel: Kernel::Sound,
-    };
-
-    fn threads(&self) -> usize {
-        self.workers + self.scanners + self.leavers
-    }
-}
 
 /// The domain in a configuration, under rules.
 pub(super) struct Domain<R = Sound, const BATCH: usize = 1> {
     pub(super) config: Config,
+    /// Which answers were given where, if somebody wants to know.
+    pub(super) walked: Option<Walked>,
     rules: PhantomData<R>,
 }
+
+/// Which answers were given where.
+pub(super) type Walked = Arc<Mutex<BTreeSet<String>>>;
 
 /// One step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,8 +58,11 @@ pub(super) enum Action {
 impl<R: Rules, const BATCH: usize> Domain<R, BATCH> {
     pub(super) fn new(config: Config) -> Self {
         assert!(config.threads() <= THREADS && usize::from(config.cpus) <= CPUS);
+        // A leaver that a fork takes away does not scan.
+        assert!(config.forks == Forks::Never || config.leavers == 0);
         Domain {
             config,
+            walked: None,
             rules: PhantomData,
         }
     }
@@ -123,7 +71,7 @@ impl<R: Rules, const BATCH: usize> Domain<R, BATCH> {
         thread < self.config.workers
     }
 
-    fn slots(&self) -> std::ops::Range<u32> {
+    pub(super) fn slots(&self) -> std::ops::Range<u32> {
         0..u32::from(self.config.cpus)
     }
 
@@ -167,112 +115,6 @@ impl<R: Rules, const BATCH: usize> Domain<R, BATCH> {
         }
     }
 
-    /// Carries a request out; `None` if the choice does not exist.
-    fn perform(
-        &self,
-        state: &mut State<R, BATCH>,
-        thread: usize,
-        request: Request,
-        choice: u8,
-    ) -> Option<Answer> {
-        let Config { cpus, loose, .. } = self.config;
-        Some(match request {
-            Request::Cpu => Answer::Cpu(state.threads[thread].cpu.map(u32::from)),
-            Request::Bound => Answer::Bound(u32::from(state.bound)),
-            Request::Load { slot } => Answer::Word(state.slots[slot as usize]),
-            Request::Look { slot } => Answer::Seen {
-                word: state.slots[slot as usize],
-                aged: choice == 0,
-            },
-            Request::Swap { slot, old, new } => {
-                let word = &mut state.slots[slot as usize];
-                let swapped = *word == old;
-                if swapped {
-                    *word = match (self.config.tags, new.state()) {
-                        (Tags::ResetAtUnset, SlotState::Unset) => new.with_tag(0),
-                        _ => new,
-                    };
-                    self.look_at_acquired(state, thread, new);
-                }
-                Answer::Swapped(swapped)
-            }
-            Request::Claim { below } => Answer::Claimed(self.claim(state, below, choice)?),
-            Request::Clear { cid } => {
-                state.ids &= !(1 << cid);
-                Answer::Done
-            }
-            Request::ClearAll => {
-                state.ids = 0;
-                Answer::Done
-            }
-            Request::Set { cid } => {
-                state.ids |= 1 << cid;
-                Answer::Done
-            }
-            Request::Victim { thief, bound } => {
-                let held = |slot: u32| {
-                    let cid = state.slots[slot as usize].cid();
-                    slot != thief && cid.is_some_and(|cid| cid < bound)
-                };
-                let victim = u32::from(choice);
-                if choice < cpus {
-                    (self.config.steals && held(victim)).then_some(Answer::Victim(Some(victim)))?
-                } else {
-                    let nobody = loose || !self.config.steals || !self.slots().any(held);
-                    nobody.then_some(Answer::Victim(None))?
-                }
-            }
-            Request::Fence { cpu } => {
-                if choice == 0 {
-                    let cpu = cpu as u8;
-                    match self.config.kernel {
-                        Kernel::NoFence => {}
-                        Kernel::WrongCpu => state.fence((cpu + 1) % cpus),
-                        Kernel::Sound | Kernel::NoSwitchBarrier => state.fence(cpu),
-                    }
-                }
-                Answer::Fenced(choice == 0)
-            }
-            Request::FenceAll => {
-                if choice == 0 && self.config.kernel != Kernel::NoFence {
-                    (0..cpus).for_each(|cpu| state.fence(cpu));
-                }
-                Answer::Fenced(choice == 0)
-            }
-            Request::Done(_) => return None,
-        })
-    }
-
-    /// Claims as the bitmap does: the lowest, or any that is free, or gives up.
-    fn claim(&self, state: &mut State<R, BATCH>, below: u32, choice: u8) -> Option<Claim> {
-        let lowest = state.ids.trailing_ones();
-        let cid = if choice == 0 {
-            lowest
-        } else {
-            match choice - 1 {
-                0 => return Some(Claim::Full),
-                1 => return Some(Claim::Contended),
-                other => u32::from(other) - 1,
-            }
-        };
-        if cid >= below {
-            return (choice == 0).then_some(Claim::Full);
-        }
-        if state.ids >> cid & 1 == 1 {
-            return None;
-        }
-        state.ids |= 1 << cid;
-        Some(Claim::Id(cid))
-    }
-
-    fn look_at_acquired(&self, state: &mut State<R, BATCH>, thread: usize, new: SlotWord) {
-        if let SlotState::Valid(cid) = new.state() {
-            if cid >= u32::from(state.bound) && !state.threads[thread].stale {
-                state.broken = Some(Broken::Above);
-            }
-        }
-    }
-
     /// A worker that is between operations, or aborted, begins its section.
     fn section(&self, state: &mut State<R, BATCH>, thread: usize, choice: u8) {
         if let Some(cid) = self.section_id(state, thread) {
@@ -310,6 +152,10 @@ impl<R: Rules, const BATCH: usize> Domain<R, BATCH> {
             return false;
         };
         let mine = &mut state.threads[thread];
+        if let Some(walked) = &self.walked {
+            let edge = format!("{}: {}", mine.doing.place(), kind(answer));
+            walked.lock().unwrap().insert(edge);
+        }
         let Some(procedure) = mine.doing.procedure_mut() else {
             return false;
         };
@@ -336,7 +182,6 @@ impl<R: Rules, const BATCH: usize> Domain<R, BATCH> {
         }
         let left = matches!(mine.doing, Doing::Leave(_));
         mine.doing = if left { Doing::Gone } else { Doing::Rest };
-        state.swept |= left;
     }
 
     /// A thread's own step.
@@ -355,10 +200,10 @@ impl<R: Rules, const BATCH: usize> Domain<R, BATCH> {
                 return self.procedure(state, thread, 0);
             }
             Doing::Rest => {
-                mine.doing = Doing::Leave(Compact::with_rules(Depth::Above, self.slots()));
+                mine.doing = Doing::Leave(Compact::with_rules(self.config.leave, self.slots()));
                 state.bound -= 1;
                 for thread in &mut state.threads {
-                    thread.stale = matches!(thread.doing, Doing::Acquire(_));
+                    thread.stale |= matches!(thread.doing, Doing::Acquire(_));
                 }
             }
             Doing::Open(_) => {
@@ -382,6 +227,7 @@ impl<R: Rules, const BATCH: usize> Domain<R, BATCH> {
         for thread in 0..self.config.threads() {
             let gone = thread >= self.config.workers + self.config.scanners;
             state.threads[thread] = match (thread == survivor, gone) {
+                (true, _) if self.config.forks == Forks::Forgets => continue,
                 (true, _) => Thread {
                     doing: Doing::Reset(Reset::new(self.slots())),
                     ..state.threads[thread].clone()
@@ -391,6 +237,30 @@ impl<R: Rules, const BATCH: usize> Domain<R, BATCH> {
             };
         }
         state.forked = true;
+    }
+}
+
+/// An answer without its numbers.
+fn kind(answer: Answer) -> &'static str {
+    match answer {
+        Answer::Cpu(Some(_)) => "a CPU",
+        Answer::Cpu(None) => "no CPU",
+        Answer::Bound(_) => "the bound",
+        Answer::Word(word) | Answer::Seen { word, .. } => match word.state() {
+            SlotState::Unset => "UNSET",
+            SlotState::Valid(_) => "VALID",
+            SlotState::Lazy(_) => "LAZY",
+        },
+        Answer::Swapped(true) => "swapped",
+        Answer::Swapped(false) => "lost",
+        Answer::Claimed(Claim::Id(_)) => "an id",
+        Answer::Claimed(Claim::Full) => "full",
+        Answer::Claimed(Claim::Contended) => "contended",
+        Answer::Victim(Some(_)) => "a victim",
+        Answer::Victim(None) => "nobody",
+        Answer::Fenced(true) => "fenced",
+        Answer::Fenced(false) => "unfenced",
+        Answer::Done => "done",
     }
 }
 
@@ -407,7 +277,6 @@ impl<R: Rules, const BATCH: usize> Model for Domain<R, BATCH> {
                 let absent = thread >= self.config.threads();
                 Thread::new(if absent { Doing::Gone } else { Doing::Rest })
             }),
-            swept: false,
             forked: false,
             broken: None,
         };
@@ -432,7 +301,7 @@ impl<R: Rules, const BATCH: usize> Model for Domain<R, BATCH> {
                 }
                 match thread.doing {
                     Doing::Open(_) => actions.push(Action::Signal(index)),
-                    Doing::Rest if self.config.forks && !state.forked => {
+                    Doing::Rest if self.config.forks != Forks::Never && !state.forked => {
                         actions.push(Action::Fork(index));
                     }
                     _ => {}
@@ -489,8 +358,8 @@ impl<R: Rules, const BATCH: usize> Model for Domain<R, BATCH> {
             }),
             Property::always(
                 "4: ids fall below the bound",
-                |_, state: &State<R, BATCH>| {
-                    state.broken != Some(Broken::Above) && state.ids_below_bound()
+                |model: &Self, state: &State<R, BATCH>| {
+                    state.broken != Some(Broken::Above) && state.ids_below_bound(model.config.bound)
                 },
             ),
         ]

@@ -12,7 +12,7 @@ use crate::domain::{
 pub(super) const CPUS: usize = 3;
 /// More threads than any configuration has.
 pub(super) const THREADS: usize = 4;
-/// The tag of every slot, once tags are numbered from the newest.
+/// The tag of every slot, once tags are numbered from the newest; as traces show it.
 pub(super) const NEWEST: u32 = 8;
 
 /// One moment.
@@ -23,8 +23,6 @@ pub(super) struct State<R, const BATCH: usize> {
     pub(super) ids: u8,
     pub(super) bound: u8,
     pub(super) threads: [Thread<R, BATCH>; THREADS],
-    /// Whoever lowered the bound has ended its scans.
-    pub(super) swept: bool,
     pub(super) forked: bool,
     /// What a step showed to be wrong.
     pub(super) broken: Option<Broken>,
@@ -90,6 +88,21 @@ impl<R: Rules, const BATCH: usize> Doing<R, BATCH> {
         }
     }
 
+    /// Where its procedure is, by name.
+    pub(super) fn place(&self) -> String {
+        let text = match self {
+            Doing::Acquire(it) => format!("{it:?}"),
+            Doing::Scan(it) => format!("{it:?}"),
+            Doing::Leave(it) => format!("{it:?}"),
+            Doing::Reset(it) => format!("{it:?}"),
+            Doing::Rest | Doing::Open(_) | Doing::Gone => String::new(),
+        };
+        let (procedure, at) = text.split_once("at: ").unwrap_or_default();
+        let at = at.split([' ', '(', ',']).next().unwrap_or_default();
+        let procedure = procedure.split(' ').next().unwrap_or_default();
+        format!("{procedure} {at}")
+    }
+
     fn words(&mut self, visit: &mut dyn FnMut(u32, &mut SlotWord)) {
         match self {
             Doing::Acquire(acquire) => acquire.words(visit),
@@ -125,28 +138,25 @@ impl<R: Rules, const BATCH: usize> Thread<R, BATCH> {
 }
 
 impl<R: Rules, const BATCH: usize> State<R, BATCH> {
-    /// Numbers tags from the newest, `ages` of them told apart at most (the rest are
-    /// as if they were the oldest), or counted modulo `ages`.
+    /// Numbers tags from the newest; older ones are all alike.
     ///
     /// Exact for tags without a bound: they only grow, and a remembered word is
     /// compared with its slot and nothing else; so one that is older than its slot's
     /// never equals it again, however much older it is.
     pub(super) fn renumber(&mut self, tags: Tags) {
+        let ages = match tags {
+            Tags::ResetAtUnset => return,
+            Tags::Unbounded => None,
+            Tags::Modulo(count) => Some(count),
+        };
         let newest = self.slots.map(SlotWord::tag);
         for thread in &mut self.threads {
             thread.doing.words(&mut |slot, word| {
                 let age = newest[slot as usize] - word.tag();
-                let age = match tags {
-                    Tags::Unbounded => age.min(1),
-                    Tags::Modulo(count) => age % count,
-                    Tags::ResetAtUnset => return,
-                };
-                *word = word.with_tag(NEWEST - age);
+                *word = word.with_tag(NEWEST - ages.map_or(age.min(1), |count| age % count));
             });
         }
-        if tags != Tags::ResetAtUnset {
-            self.slots = self.slots.map(|word| word.with_tag(NEWEST));
-        }
+        self.slots = self.slots.map(|word| word.with_tag(NEWEST));
     }
 
     /// Orders threads of a kind: which of two workers it is makes no difference.
@@ -207,16 +217,16 @@ impl<R: Rules, const BATCH: usize> State<R, BATCH> {
         once && owned == self.ids
     }
 
-    /// Property 4: after the scans of whoever lowered the bound no slot holds an id
-    /// at or above it, but for those of threads that were acquiring when it fell.
-    pub(super) fn ids_below_bound(&self) -> bool {
-        !self.swept
-            || self.threads.iter().any(|thread| thread.stale)
-            || self
-                .slots
-                .iter()
-                .filter_map(|word| word.cid())
-                .all(|cid| cid < u32::from(self.bound))
+    /// Property 4: after the scans of those who lowered the bound from `highest` no
+    /// slot holds an id at or above it, but for those of threads that were acquiring
+    /// when it fell.
+    pub(super) fn ids_below_bound(&self, highest: u8) -> bool {
+        let still =
+            |thread: &Thread<R, BATCH>| thread.stale || matches!(thread.doing, Doing::Leave(_));
+        let cids = || self.slots.iter().filter_map(|word| word.cid());
+        self.bound == highest
+            || self.threads.iter().any(still)
+            || cids().all(|cid| cid < u32::from(self.bound))
     }
 }
 
