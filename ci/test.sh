@@ -9,4 +9,5 @@ ci/inject.sh
 ci/compare_twice.sh
 ci/portable.sh
 ci/loom.sh
+ci/checker.sh
 step "all passed"
