@@ -4,6 +4,10 @@
 //! nothing at or above it, three times at most. Of what may still be there after,
 //! every id is in the hands of a thread that was in [`Acquire`](super::Acquire) when
 //! the bound fell; it reads the bound after it has installed the id, and drops it.
+//!
+//! One scan is not enough: another, that knows the old bound only, may mark a slot
+//! between this one's look and its mark, which then fails. The checker finds that,
+//! and nothing with two; the third is for good measure.
 
 use core::ops::Range;
 
