@@ -1,8 +1,9 @@
 //! The process-wide choice of where ids come from: made once, with its reason.
 
 use core::fmt;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
+use percid_rseq::membarrier::{self, BarrierError};
 use percid_rseq::{Owner, Preserved, RegistrationError, registration};
 
 use crate::environment::requested;
@@ -16,7 +17,9 @@ pub const BACKEND_VARIABLE: &str = "PERCID_BACKEND";
 pub enum Source {
     /// The kernel's `mm_cid`, in the thread's rseq area (Linux 6.3).
     MmCid,
-    // `Table`, ids of a domain by CPU, stands here once domains exist.
+    /// A table that percid keeps, by CPU: in domains, and in the process where the
+    /// kernel keeps no ids.
+    Table,
     /// The thread: no sections, atomic read-modify-writes on a stripe that the
     /// thread holds until it ends.
     Thread,
@@ -26,6 +29,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Source::MmCid => "sections by mm_cid",
+            Source::Table => "sections by a table",
             Source::Thread => "fallback by thread",
         })
     }
@@ -41,8 +45,11 @@ pub enum Reason {
     PercidRegisters,
     /// The environment asked for the fallback.
     Requested,
-    /// rseq works, but the kernel keeps no ids (before Linux 6.3).
+    /// rseq works, but the kernel keeps no ids (before Linux 6.3): percid does.
     NoMmCid,
+    /// The kernel keeps no ids, and offers no fence to keep them by: membarrier is
+    /// refused, or older than Linux 5.10.
+    NoFence(BarrierError),
     /// Threads cannot run sections.
     NoSections(RegistrationError),
 }
@@ -55,7 +62,13 @@ impl fmt::Display for Reason {
                 f.write_str("the kernel keeps ids; libc does not register threads, so percid does")
             }
             Reason::Requested => write!(f, "{BACKEND_VARIABLE}=fallback was set at program start"),
-            Reason::NoMmCid => f.write_str("this kernel's rseq has no mm_cid (Linux 6.3 has)"),
+            Reason::NoMmCid => f.write_str(
+                "this kernel's rseq has no mm_cid (Linux 6.3 has), so percid keeps the ids",
+            ),
+            Reason::NoFence(why) => write!(
+                f,
+                "this kernel's rseq has no mm_cid (Linux 6.3 has), and percid cannot keep ids: {why}"
+            ),
             Reason::NoSections(why) => why.fmt(f),
         }
     }
@@ -75,7 +88,8 @@ impl Backend {
     fn because(reason: Reason) -> Backend {
         let source = match reason {
             Reason::LibcRegisters | Reason::PercidRegisters => Source::MmCid,
-            Reason::Requested | Reason::NoMmCid | Reason::NoSections(_) => Source::Thread,
+            Reason::NoMmCid => Source::Table,
+            Reason::Requested | Reason::NoFence(_) | Reason::NoSections(_) => Source::Thread,
         };
         Backend { source, reason }
     }
@@ -112,13 +126,30 @@ pub fn backend() -> Backend {
     }
 }
 
+/// Whether ids can be moved: sections of other CPUs can be fenced. Asked once.
+pub(crate) fn fences() -> bool {
+    static FENCES: AtomicU8 = AtomicU8::new(0);
+    // Ordering: Relaxed. The answer is the number itself.
+    match FENCES.load(Ordering::Relaxed) {
+        0 => {
+            let works = membarrier::fence().is_ok();
+            FENCES.store(1 + u8::from(works), Ordering::Relaxed);
+            works
+        }
+        known => known == 2,
+    }
+}
+
 fn choose() -> Reason {
     if requested(BACKEND_VARIABLE).is_some_and(|value| value.as_str() == "fallback") {
         return Reason::Requested;
     }
     match registration() {
         Err(why) => Reason::NoSections(why),
-        Ok(found) if !found.features.mm_cid => Reason::NoMmCid,
+        Ok(found) if !found.features.mm_cid => match membarrier::fence() {
+            Ok(()) => Reason::NoMmCid,
+            Err(why) => Reason::NoFence(why),
+        },
         Ok(found) => match found.owner {
             Owner::Libc => Reason::LibcRegisters,
             Owner::Percid => Reason::PercidRegisters,
@@ -135,6 +166,11 @@ fn encode(reason: Reason) -> u64 {
         Reason::PercidRegisters => 2,
         Reason::Requested => 3,
         Reason::NoMmCid => 4,
+        Reason::NoFence(BarrierError::Refused(errno)) => {
+            13 | u64::from(errno.cast_unsigned()) << 32
+        }
+        // There is no other in a fence of all CPUs.
+        Reason::NoFence(_) => 14,
         Reason::NoSections(E::UnsupportedTarget) => 5,
         Reason::NoSections(E::NoSyscall) => 6,
         Reason::NoSections(E::Taken) => 7,
@@ -162,6 +198,8 @@ fn decode(code: u64) -> Option<Reason> {
         9 => Reason::NoSections(E::AreaTooSmall),
         10 => Reason::NoSections(E::NoThreadExit),
         11 | 12 => Reason::NoSections(E::Refused(errno)),
+        13 => Reason::NoFence(BarrierError::Refused(errno)),
+        14 => Reason::NoFence(BarrierError::Unsupported),
         _ => return None,
     })
 }
@@ -178,6 +216,8 @@ mod tests {
             Reason::PercidRegisters,
             Reason::Requested,
             Reason::NoMmCid,
+            Reason::NoFence(BarrierError::Unsupported),
+            Reason::NoFence(BarrierError::Refused(7)),
             Reason::NoSections(E::UnsupportedTarget),
             Reason::NoSections(E::NoSyscall),
             Reason::NoSections(E::Taken),

@@ -39,6 +39,8 @@ mod thread;
 #[cfg(not(loom))]
 pub use backend::{BACKEND_VARIABLE, Backend, Reason, Source, backend};
 #[cfg(not(loom))]
+pub use domain::{Bound, Domain, DomainBuilder, DomainError, DomainStats, Joined};
+#[cfg(not(loom))]
 pub use environment::possible_cids;
 pub use environment::{POSSIBLE_VARIABLE, requested};
 pub use id_set::IdSet;

@@ -21,12 +21,20 @@
 mod bitmap;
 #[cfg(all(test, not(loom)))]
 mod checker;
+#[cfg(not(loom))]
+mod handle;
+#[cfg(not(loom))]
+mod live;
 mod policy;
 mod protocol;
 mod victim;
 mod word;
 
 pub use bitmap::{Bitmap, Claim};
+#[cfg(not(loom))]
+pub use handle::{Bound, Domain, DomainBuilder, DomainError, Joined};
+#[cfg(not(loom))]
+pub use live::{Admission, AttachError, DomainStats, Stripes};
 pub use policy::Policy;
 pub use protocol::{
     Acquire, Answer, Attempts, Compact, Depth, Outcome, Place, Procedure, REJECTIONS, Request,

@@ -1,0 +1,391 @@
+//! A domain as its users hold it.
+
+use core::fmt;
+use core::marker::PhantomData;
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
+use std::sync::Arc;
+
+use percid_rseq::section;
+
+use super::live::{Admission, AttachError, Config, DomainStats, Ids, Inner, Mark, Memory, Stripes};
+use super::policy::Policy;
+use super::protocol::Attempts;
+use crate::backend::fences;
+use crate::{Source, backend, possible_cids};
+
+/// How many ids a domain hands out at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Bound {
+    /// As many as threads have [joined](Domain::join). A thread that has not joined
+    /// uses an id that is free or its CPU's, takes none from others, and works on the
+    /// fallback where that is not enough.
+    Strict,
+    /// As many as CPUs were used within a period. Nobody needs to join, and nobody
+    /// steals; but one thread that roams all CPUs within a period uses an id on each.
+    #[default]
+    Relaxed,
+    /// This many.
+    At(u32),
+}
+
+/// The period between scans that nobody chose.
+const PERIOD: Duration = Duration::from_millis(100);
+
+/// A set of structures that share one space of ids, narrower than the process.
+///
+/// The kernel's `mm_cid` counts the running threads of the *process*. A domain counts
+/// those that use it: four threads of a pool in a process of four hundred get ids
+/// below four, and structures in the domain have four stripes. Where the kernel keeps
+/// no ids (Linux 4.18 to 6.2) the process itself is such a domain.
+///
+/// ```
+/// use percid_cid::{Bound, Domain};
+///
+/// # fn main() -> Result<(), percid_cid::DomainError> {
+/// let pool = Domain::builder().bound(Bound::Strict).build()?;
+/// std::thread::scope(|scope| {
+///     for _ in 0..4 {
+///         scope.spawn(|| {
+///             let _joined = pool.join();
+///             // ... structures of the pool use ids below the number of joined threads ...
+///         });
+///     }
+/// });
+/// assert!(pool.stats().highest_id.is_none_or(|id| id < 4));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Cloning gives another handle to the same domain, which goes with its last handle.
+///
+/// # Cost
+///
+/// A section by a domain's table loads two words more than one by `mm_cid`. A CPU that
+/// keeps its id pays a slow path once a period, when its slot was marked and it proves
+/// its use. Moving an id costs a membarrier: 0.3 to 11 microseconds. The table takes 64
+/// bytes for each possible CPU.
+///
+/// # Fallback
+///
+/// Where sections, or fences of them, are not to be had the [source](Domain::source) is
+/// the thread: operations are single atomics on a stripe of the thread.
+///
+/// # Fork and signals
+///
+/// A child of `fork` finds the ids that CPUs hold as they were; ids that threads of the
+/// parent were moving are free again. Of those that had joined only the surviving
+/// thread counts. In a signal handler everything works; one that interrupts a slow path
+/// does its operations on the fallback.
+///
+/// # Source
+///
+/// The kernel's `mm_cid` patches by M. Desnoyers (2023), with membarrier in the place
+/// of the scheduler; see [`domain`](crate::domain).
+#[derive(Clone)]
+pub struct Domain(Handle);
+
+#[derive(Clone)]
+enum Handle {
+    Process,
+    Own(Arc<Inner>),
+}
+
+/// The process's domain. Its table is used where the kernel keeps no ids.
+static PROCESS: Inner = Inner::new(
+    1,
+    Config {
+        ids: Ids::Cpus,
+        period: PERIOD.as_nanos() as u64,
+        policy: Policy::COMBINED,
+    },
+);
+
+impl Domain {
+    /// The process's own domain.
+    #[must_use]
+    pub const fn process() -> Domain {
+        Domain(Handle::Process)
+    }
+
+    /// Begins a domain of its own.
+    #[must_use]
+    pub fn builder() -> DomainBuilder {
+        DomainBuilder {
+            bound: Bound::default(),
+            period: PERIOD,
+            policy: Policy::default(),
+        }
+    }
+
+    fn inner(&self) -> &Inner {
+        match &self.0 {
+            Handle::Process => &PROCESS,
+            Handle::Own(inner) => inner,
+        }
+    }
+
+    /// Where sections of this domain find their id.
+    #[must_use]
+    pub fn source(&self) -> Source {
+        match (&self.0, backend().source) {
+            (Handle::Process, source) => source,
+            (Handle::Own(_), Source::Thread) => Source::Thread,
+            (Handle::Own(_), _) if !fences() => Source::Thread,
+            (Handle::Own(_), _) => Source::Table,
+        }
+    }
+
+    /// Counts the calling thread among those that are active in this domain, until
+    /// what is returned is dropped.
+    ///
+    /// Under [`Bound::Strict`] this is what the bound is made of; otherwise it changes
+    /// nothing. A thread may join more than once.
+    #[must_use = "the thread leaves when this is dropped"]
+    pub fn join(&self) -> Joined {
+        Joined {
+            mark: Some(self.inner().join()),
+            domain: self.clone(),
+            here: PhantomData,
+        }
+    }
+
+    /// Number of ids below which stripes are open: the most that sections have used.
+    #[must_use]
+    pub fn limit(&self) -> u32 {
+        self.inner().limit()
+    }
+
+    /// Number of ids that CPUs hold at this moment.
+    #[must_use]
+    pub fn ids_in_use(&self) -> u32 {
+        self.inner().ids_in_use()
+    }
+
+    /// Takes ids away from all CPUs that are not quick to prove their use. It is done
+    /// once in a while anyway; this is for a moment when threads have just gone to
+    /// sleep.
+    ///
+    /// Costs a fence, and a slow path for each CPU that is busy.
+    pub fn compact(&self) {
+        self.inner().compact();
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub fn stats(&self) -> DomainStats {
+        self.inner().stats()
+    }
+
+    /// Whether both are handles to the same domain.
+    #[must_use]
+    pub fn is(&self, other: &Domain) -> bool {
+        self.inner().number() == other.inner().number()
+    }
+
+    /// For who keeps stripes under this domain: where sections find their id. `None`
+    /// before the first [`admit`](Domain::admit) of the process's domain.
+    #[inline]
+    #[must_use]
+    pub fn index(&self) -> Option<section::Table<'_>> {
+        self.inner().index()
+    }
+
+    /// For who keeps stripes: what to do after a section was refused because its
+    /// thread was not registered, or its id was none or beyond the limit. Gets the
+    /// CPU an id and opens stripes as needed.
+    pub fn admit(&self, attempts: &mut Attempts) -> Admission {
+        if self.source() == Source::Thread {
+            return Admission::Fallback;
+        }
+        self.inner().admit(attempts)
+    }
+
+    /// For who keeps stripes: puts their memory under the domain's limit. It stays
+    /// until the domain goes.
+    ///
+    /// # Errors
+    ///
+    /// See [`AttachError`].
+    pub fn attach(&self, memory: Arc<dyn Stripes>) -> Result<(), AttachError> {
+        self.inner().attach(Memory::Own(memory))
+    }
+
+    /// As [`attach`](Domain::attach), for memory that is the program's. May be called
+    /// in a signal handler.
+    ///
+    /// # Errors
+    ///
+    /// See [`AttachError`].
+    pub fn attach_static(&self, memory: &'static dyn Stripes) -> Result<(), AttachError> {
+        self.inner().attach(Memory::Static(memory))
+    }
+
+    /// For who keeps stripes: the memory of this type that was attached first.
+    #[must_use]
+    pub fn attached<T: Stripes>(&self) -> Option<&T> {
+        self.inner()
+            .attached(|memory| (memory as &dyn std::any::Any).downcast_ref::<T>())
+    }
+
+    /// For who keeps stripes: a section was aborted and tried again.
+    pub fn note_abort(&self) {
+        self.inner().note_abort();
+    }
+
+    /// A chance for the periodic scan, from who reads all stripes.
+    pub fn tick(&self) {
+        self.inner().tick();
+    }
+}
+
+impl Default for Domain {
+    fn default() -> Domain {
+        Domain::process()
+    }
+}
+
+impl fmt::Debug for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner().fmt(f)
+    }
+}
+
+/// A thread's membership of a domain. Dropped by the thread that joined; one that is
+/// never dropped counts for ever.
+#[must_use = "the thread leaves when this is dropped"]
+pub struct Joined {
+    /// Taken when it is dropped.
+    mark: Option<Box<Mark>>,
+    domain: Domain,
+    /// The membership is the thread's.
+    here: PhantomData<*const ()>,
+}
+
+impl Drop for Joined {
+    fn drop(&mut self) {
+        if let Some(mark) = self.mark.take() {
+            self.domain.inner().leave(&mark);
+        }
+    }
+}
+
+impl fmt::Debug for Joined {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Joined").field(&self.domain).finish()
+    }
+}
+
+/// A domain to be.
+#[derive(Clone, Copy, Debug)]
+pub struct DomainBuilder {
+    bound: Bound,
+    period: Duration,
+    policy: Policy,
+}
+
+impl DomainBuilder {
+    /// How many ids at most; [`Bound::Relaxed`] if not said.
+    #[must_use]
+    pub fn bound(mut self, bound: Bound) -> DomainBuilder {
+        self.bound = bound;
+        self
+    }
+
+    /// How long an id may be idle before it is marked; 100 ms if not said.
+    #[must_use]
+    pub fn period(mut self, period: Duration) -> DomainBuilder {
+        self.period = period;
+        self
+    }
+
+    /// When ids move between CPUs; [`Policy::COMBINED`] if not said.
+    #[must_use]
+    pub fn policy(mut self, policy: Policy) -> DomainBuilder {
+        self.policy = policy;
+        self
+    }
+
+    /// Makes the domain.
+    ///
+    /// # Errors
+    ///
+    /// See [`DomainError`].
+    pub fn build(self) -> Result<Domain, DomainError> {
+        static NUMBERS: AtomicU64 = AtomicU64::new(2);
+        let most = possible_cids();
+        let ids = match self.bound {
+            Bound::Strict => Ids::Joined,
+            Bound::Relaxed => Ids::Cpus,
+            Bound::At(0) => return Err(DomainError::NoIds),
+            Bound::At(bound) if bound > most => {
+                return Err(DomainError::BoundTooLarge { bound, most });
+            }
+            Bound::At(bound) => Ids::At(bound),
+        };
+        let period = u64::try_from(self.period.as_nanos()).unwrap_or(u64::MAX);
+        if period == 0 {
+            return Err(DomainError::NoPeriod);
+        }
+        let config = Config {
+            ids,
+            period,
+            policy: self.policy,
+        };
+        // Ordering: Relaxed. A number.
+        let inner = Inner::new(NUMBERS.fetch_add(1, Ordering::Relaxed), config);
+        if backend().source != Source::Thread && fences() {
+            inner
+                .prepare()
+                .map_err(|os_error| DomainError::NoMemory { os_error })?;
+        }
+        Ok(Domain(Handle::Own(Arc::new(inner))))
+    }
+}
+
+/// Why there is no domain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DomainError {
+    /// A bound of zero: nobody could ever work.
+    NoIds,
+    /// A bound above what this machine could ever use.
+    BoundTooLarge {
+        /// What was asked for.
+        bound: u32,
+        /// Possible CPUs.
+        most: u32,
+    },
+    /// A period of zero: every slow path would be a scan.
+    NoPeriod,
+    /// The system refused memory for the table.
+    NoMemory {
+        /// The system's error number.
+        os_error: i32,
+    },
+}
+
+impl fmt::Display for DomainError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            DomainError::NoIds => f.write_str("a domain with a bound of 0 has no ids; ask for 1"),
+            DomainError::BoundTooLarge { bound, most } => write!(
+                f,
+                "a bound of {bound} ids, but this machine can run only {most} threads at a time; \
+                 ask for {most} at most, or for Bound::Relaxed"
+            ),
+            DomainError::NoPeriod => {
+                f.write_str("a period of 0 would scan all the time; ask for a millisecond or more")
+            }
+            DomainError::NoMemory { os_error } => write!(
+                f,
+                "the system refused memory for the domain's table ({}); free some, or raise the \
+                 limit (ulimit -v, RLIMIT_AS)",
+                std::io::Error::from_raw_os_error(os_error)
+            ),
+        }
+    }
+}
+
+impl std::error::Error for DomainError {}

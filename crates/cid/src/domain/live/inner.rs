@@ -1,0 +1,359 @@
+//! The parts of a running domain put together.
+
+use core::fmt;
+use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+
+use percid_rseq::section;
+use percid_rseq::{Preserved, enter_thread, possible_cpus};
+
+use super::counts::{Counts, DomainStats, count};
+use super::driver::Driver;
+use super::stripes::{AttachError, Attached, Memory, Stripes};
+use super::table::Table;
+use super::thread;
+use crate::domain::bitmap::Bitmap;
+use crate::domain::policy::Policy;
+use crate::domain::protocol::{Acquire, Attempts, Compact, Depth, Outcome, Reset, Scan};
+use crate::{Limit, possible_cids};
+
+/// How many ids a domain hands out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ids {
+    /// As many as threads have joined.
+    Joined,
+    /// As many as CPUs were used within a period: as many as there are.
+    Cpus,
+    /// So many.
+    At(u32),
+}
+
+/// What a domain was built as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Config {
+    pub(crate) ids: Ids,
+    /// Nanoseconds.
+    pub(crate) period: u64,
+    pub(crate) policy: Policy,
+}
+
+/// What to do after a section was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// Try the section again.
+    Retry,
+    /// Do the operation on the fallback.
+    Fallback,
+}
+
+pub(crate) struct Inner {
+    /// Number of the domain, of all in this process; not 0.
+    number: u64,
+    config: Config,
+    /// Null: not mapped yet, as the process's domain is before its first use.
+    table: AtomicPtr<Table>,
+    pub(super) ids: Bitmap,
+    joined: AtomicU32,
+    /// Where the next thief looks first.
+    pub(super) hand: AtomicU32,
+    /// When the slots were gone through last.
+    scanned: AtomicU64,
+    /// Stripes that were asked for; what is published stands in the table.
+    asked: Limit,
+    attached: Attached,
+    pub(super) counts: Counts,
+}
+
+impl Inner {
+    /// Without a table: that comes with the first use.
+    pub(crate) const fn new(number: u64, config: Config) -> Inner {
+        Inner {
+            number,
+            config,
+            table: AtomicPtr::new(ptr::null_mut()),
+            ids: Bitmap::new(),
+            joined: AtomicU32::new(0),
+            hand: AtomicU32::new(0),
+            scanned: AtomicU64::new(0),
+            asked: Limit::new(),
+            attached: Attached::new(),
+            counts: Counts::new(),
+        }
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(super) fn is_strict(&self) -> bool {
+        self.config.ids == Ids::Joined
+    }
+
+    pub(super) fn period(&self) -> u64 {
+        self.config.period
+    }
+
+    /// Ids are handed out below this.
+    // Ordering: SeqCst pairs with `join` and `leave`: whoever installs an id and then
+    // reads the old bound has installed it before the scans of whoever lowered it.
+    pub(super) fn bound(&self) -> u32 {
+        let capacity = possible_cids();
+        match self.config.ids {
+            Ids::Joined => self.joined.load(Ordering::SeqCst).min(capacity),
+            Ids::Cpus => capacity,
+            Ids::At(most) => most.min(capacity),
+        }
+    }
+
+    /// Maps the table now. The error is the system's.
+    pub(crate) fn prepare(&self) -> Result<(), i32> {
+        self.table().map(drop)
+    }
+
+    /// The table, mapped if it is not yet. The error is the system's.
+    // Ordering: Acquire and Release: who sees the pointer sees the table.
+    fn table(&self) -> Result<&Table, i32> {
+        let mut table = self.table.load(Ordering::Acquire);
+        if table.is_null() {
+            table = self.map()?;
+        }
+        // SAFETY: made by `map`, freed with this.
+        Ok(unsafe { &*table })
+    }
+
+    #[cold]
+    fn map(&self) -> Result<*mut Table, i32> {
+        let mine = Table::map(possible_cpus())?;
+        let swapped = self.table.compare_exchange(
+            ptr::null_mut(),
+            mine.as_ptr(),
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        );
+        Ok(match swapped {
+            Ok(_) => mine.as_ptr(),
+            Err(first) => {
+                // SAFETY: nobody has seen the one that lost.
+                unsafe { Table::unmap(mine) };
+                first
+            }
+        })
+    }
+
+    /// Where sections find their id, once there is a table.
+    pub(crate) fn index(&self) -> Option<section::Table<'_>> {
+        let table = self.table.load(Ordering::Acquire);
+        // SAFETY: as in `table`.
+        unsafe { table.as_ref() }.map(Table::index)
+    }
+
+    /// After a section of this domain was refused, for an id or for a registration
+    /// that it did not have.
+    #[cold]
+    pub(crate) fn admit(&self, attempts: &mut Attempts) -> Admission {
+        let _errno = Preserved::new();
+        let admitted = attempts.rejected() && thread::alone(|| self.get_an_id()).unwrap_or(false);
+        if admitted {
+            Admission::Retry
+        } else {
+            count(&self.counts.fallbacks);
+            Admission::Fallback
+        }
+    }
+
+    fn get_an_id(&self) -> bool {
+        let Ok(table) = self.table() else {
+            return false;
+        };
+        if enter_thread().is_err() || !self.is_ready(table) {
+            return false;
+        }
+        let now = monotonic();
+        let former = thread::former(self.number);
+        let acquire = Acquire::new(self.config.policy, former);
+        let outcome = Driver::new(self, table, now).run(acquire);
+        let admitted = match outcome {
+            Some(Outcome::Retry(Some(place))) => {
+                thread::remember(self.number, place);
+                place.cid < table.limit() || self.raise(table, place.cid + 1).is_ok()
+            }
+            Some(Outcome::Retry(None)) => true,
+            _ => false,
+        };
+        self.scan_if_due(table, now);
+        admitted
+    }
+
+    /// Whether the ids are those of this process; rebuilds them in a child of fork.
+    fn is_ready(&self, table: &Table) -> bool {
+        if table.is_alive() {
+            return true;
+        }
+        if !table.begin_rebuild() {
+            // Another thread does.
+            return false;
+        }
+        // The threads that had joined are gone, but for this one, if it had.
+        let joined = u32::from(thread::has_joined(self.number));
+        self.joined.store(joined, Ordering::SeqCst);
+        // Requests in a child that is alone: they are carried out whatever the state.
+        let driver = Driver::new(self, table, 0);
+        crate::domain::drive(Reset::new(0..table.cpus()), &driver);
+        table.revive();
+        true
+    }
+
+    /// Opens the stripes of ids below `to` in every memory, and admits them.
+    fn raise(&self, table: &Table, to: u32) -> Result<(), i32> {
+        self.asked.announce(to);
+        for memory in self.attached.all() {
+            memory.open(to)?;
+        }
+        table.publish(to);
+        Ok(())
+    }
+
+    /// Puts memory under the domain's limit.
+    pub(crate) fn attach(&self, memory: Memory) -> Result<(), AttachError> {
+        let memory = self
+            .attached
+            .attach(memory)
+            .map_err(|_| AttachError::Full)?;
+        memory
+            .open(self.asked.announced())
+            .map_err(AttachError::NoMemory)
+    }
+
+    /// The first memory that `which` wants.
+    pub(crate) fn attached<T>(&self, which: impl Fn(&dyn Stripes) -> Option<&T>) -> Option<&T> {
+        self.attached.all().find_map(which)
+    }
+
+    /// A period has passed: one thread goes through the slots.
+    fn scan_if_due(&self, table: &Table, now: u64) {
+        // Ordering: Relaxed. Who wins scans; two scanners are allowed.
+        let last = self.scanned.load(Ordering::Relaxed);
+        if !self.config.policy.scans || now.saturating_sub(last) < self.config.period {
+            return;
+        }
+        let won = self
+            .scanned
+            .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed);
+        if won.is_ok() {
+            count(&self.counts.scans);
+            let scan: Scan = Scan::new(Depth::Aged, 0..table.cpus());
+            Driver::new(self, table, now).run(scan);
+        }
+    }
+
+    /// A chance for a scan, from who reads.
+    pub(crate) fn tick(&self) {
+        let _errno = Preserved::new();
+        if let Some(table) = self.mapped() {
+            thread::alone(|| {
+                if table.is_alive() {
+                    self.scan_if_due(table, monotonic());
+                }
+            });
+        }
+    }
+
+    /// The table, if anybody has used the domain.
+    fn mapped(&self) -> Option<&Table> {
+        // SAFETY: as in `table`.
+        unsafe { self.table.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// Takes every id from who is not quick to prove its use.
+    pub(crate) fn compact(&self) {
+        self.run_compaction(Compact::forced);
+    }
+
+    fn run_compaction(&self, make: fn(core::ops::Range<u32>) -> Compact) {
+        let _errno = Preserved::new();
+        if let Some(table) = self.mapped() {
+            thread::alone(|| {
+                if self.is_ready(table) {
+                    count(&self.counts.scans);
+                    Driver::new(self, table, monotonic()).run(make(0..table.cpus()));
+                }
+            });
+        }
+    }
+
+    // Ordering: SeqCst, as `bound` says.
+    pub(crate) fn join(&self) -> Box<thread::Mark> {
+        self.joined.fetch_add(1, Ordering::SeqCst);
+        self.tick();
+        thread::mark_joined(self.number)
+    }
+
+    pub(crate) fn leave(&self, mark: &thread::Mark) {
+        thread::unmark_joined(mark);
+        // A child of fork may count fewer than had joined.
+        let _ = self
+            .joined
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |joined| {
+                joined.checked_sub(1)
+            });
+        if self.is_strict() {
+            self.run_compaction(Compact::leaving);
+        }
+    }
+
+    pub(crate) fn limit(&self) -> u32 {
+        self.mapped().map_or(0, Table::limit)
+    }
+
+    pub(crate) fn ids_in_use(&self) -> u32 {
+        self.ids.count()
+    }
+
+    pub(crate) fn note_abort(&self) {
+        count(&self.counts.aborts);
+    }
+
+    pub(crate) fn stats(&self) -> DomainStats {
+        self.tick();
+        let bytes = self.mapped().map_or(0, Table::bytes);
+        self.counts
+            .snapshot(self.joined.load(Ordering::Relaxed), bytes)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(table) = NonNull::new(*self.table.get_mut()) {
+            // SAFETY: made by `map`; this is the last owner, so no section uses it.
+            unsafe { Table::unmap(table) };
+        }
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Domain")
+            .field("number", &self.number)
+            .field("config", &self.config)
+            .field("limit", &self.limit())
+            .field("ids_in_use", &self.ids_in_use())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Nanoseconds that only grow.
+#[cfg(target_os = "linux")]
+fn monotonic() -> u64 {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: a place for the answer. Async-signal-safe.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+#[cfg(not(target_os = "linux"))]
+fn monotonic() -> u64 {
+    0
+}

@@ -1,0 +1,171 @@
+//! Whose memory the limit admits to.
+//!
+//! # Algorithm
+//!
+//! A domain has one limit, and several crates may have stripes under it. An id is
+//! admitted once its stripe is open in all of them.
+//!
+//! ```text
+//! attaches                          raises the limit
+//!   places[i] = memory                limit.announce(n)
+//!   fence (SeqCst)                    fence (SeqCst, in `announce`)
+//!   memory.open(limit.announced())    every memory that is there: open(n)
+//!                                     table.publish(n)
+//! ```
+//!
+//! One of the two sees the other (Dekker), and does the other's work too; opening
+//! twice is harmless. Structures are handed out after `attach` has returned. Nobody
+//! waits, so both may run in a signal handler.
+
+use core::cell::UnsafeCell;
+use core::fmt;
+use core::sync::atomic::{AtomicU32, Ordering, fence};
+use std::any::Any;
+use std::sync::Arc;
+
+/// Memory in stripes, of which those with an id below the domain's limit are touched
+/// by sections.
+pub trait Stripes: Any + Send + Sync {
+    /// Opens the stripes of all ids below `to`; those that are open stay so. Called
+    /// from slow paths, also in signal handlers, and by several threads at once.
+    ///
+    /// # Errors
+    ///
+    /// The system's error number. The ids stay above the limit then.
+    fn open(&self, to: u32) -> Result<(), i32>;
+}
+
+/// There is no place left for one more memory under a domain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AttachError {
+    /// All places are taken.
+    Full,
+    /// Its stripes could not be opened: the system's error number.
+    NoMemory(i32),
+}
+
+impl fmt::Display for AttachError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AttachError::Full => write!(f, "a domain has room for {PLACES} memories only"),
+            AttachError::NoMemory(errno) => write!(
+                f,
+                "the stripes of ids in use could not be opened (error {errno})"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for AttachError {}
+
+/// Memories that one domain has room for: one for each crate that keeps stripes.
+const PLACES: usize = 4;
+
+const FREE: u32 = 0;
+const CLAIMED: u32 = 1;
+const TAKEN: u32 = 2;
+
+/// A memory of a domain: its own, or the program's.
+pub(crate) enum Memory {
+    Static(&'static dyn Stripes),
+    Own(Arc<dyn Stripes>),
+}
+
+impl Memory {
+    fn get(&self) -> &dyn Stripes {
+        match self {
+            Memory::Static(stripes) => *stripes,
+            Memory::Own(stripes) => &**stripes,
+        }
+    }
+}
+
+struct Place {
+    state: AtomicU32,
+    memory: UnsafeCell<Option<Memory>>,
+}
+
+/// The memories of a domain. None ever leaves.
+pub(super) struct Attached([Place; PLACES]);
+
+// SAFETY: a memory is written by who claimed its place, before the place is taken,
+// and only read afterwards.
+unsafe impl Sync for Attached {}
+// SAFETY: memories are Send.
+unsafe impl Send for Attached {}
+
+impl Attached {
+    pub(super) const fn new() -> Attached {
+        Attached(
+            [const {
+                Place {
+                    state: AtomicU32::new(FREE),
+                    memory: UnsafeCell::new(None),
+                }
+            }; PLACES],
+        )
+    }
+
+    /// Puts a memory in a place and returns it there.
+    ///
+    /// # Errors
+    ///
+    /// The memory, if there is no place.
+    // Ordering: Release pairs with the Acquire of `all`; the fence is the Dekker's.
+    pub(super) fn attach(&self, memory: Memory) -> Result<&dyn Stripes, Memory> {
+        for place in &self.0 {
+            let claimed =
+                place
+                    .state
+                    .compare_exchange(FREE, CLAIMED, Ordering::Relaxed, Ordering::Relaxed);
+            if claimed.is_ok() {
+                // SAFETY: the place is ours until it is taken, and nobody reads it.
+                unsafe { *place.memory.get() = Some(memory) };
+                place.state.store(TAKEN, Ordering::Release);
+                fence(Ordering::SeqCst);
+                // SAFETY: never written again.
+                let memory = unsafe { &*place.memory.get() };
+                return Ok(memory.as_ref().map(Memory::get).expect("just put there"));
+            }
+        }
+        Err(memory)
+    }
+
+    /// Every memory.
+    pub(super) fn all(&self) -> impl Iterator<Item = &dyn Stripes> {
+        self.0
+            .iter()
+            .filter(|place| place.state.load(Ordering::Acquire) == TAKEN)
+            // SAFETY: taken, so it was written before and is never written again.
+            .filter_map(|place| unsafe { &*place.memory.get() }.as_ref().map(Memory::get))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Opened(AtomicU32);
+
+    impl Stripes for Opened {
+        fn open(&self, to: u32) -> Result<(), i32> {
+            self.0.fetch_max(to, Ordering::Relaxed);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn there_is_room_for_some() {
+        let attached = Attached::new();
+        for number in 0..PLACES {
+            let memory = Memory::Own(Arc::new(Opened(AtomicU32::new(0))));
+            assert!(attached.attach(memory).is_ok());
+            assert_eq!(attached.all().count(), number + 1);
+        }
+        static LATE: Opened = Opened(AtomicU32::new(0));
+        assert!(attached.attach(Memory::Static(&LATE)).is_err());
+        assert!(attached.all().all(|stripes| stripes.open(3).is_ok()));
+        assert_eq!(LATE.0.load(Ordering::Relaxed), 0);
+    }
+}

@@ -1,0 +1,168 @@
+//! What a thread remembers of domains: hints, and that it is in a slow path.
+//!
+//! Nothing here has a destructor, so it works in those of thread-locals and in signal
+//! handlers.
+
+use core::ptr;
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+
+use crate::domain::protocol::Place;
+
+/// Domains that a thread remembers at a time, by number.
+const REMEMBERED: usize = 4;
+
+struct Memory {
+    /// Whose the rest is; 0: nobody's.
+    domain: AtomicU64,
+    /// Where the thread last put or found an id: slot and id. All ones: nowhere.
+    place: AtomicU64,
+}
+
+// Ordering: Relaxed, all of them. Only this thread and its signal handlers look. What a
+// handler leaves half-changed is a hint that leads nowhere.
+thread_local! {
+    static REMEMBER: [Memory; REMEMBERED] = const {
+        [const {
+            Memory {
+                domain: AtomicU64::new(0),
+                place: AtomicU64::new(u64::MAX),
+            }
+        }; REMEMBERED]
+    };
+    static INSIDE: AtomicBool = const { AtomicBool::new(false) };
+    static JOINED: AtomicPtr<Mark> = const { AtomicPtr::new(ptr::null_mut()) };
+}
+
+fn with<T>(domain: u64, look: impl FnOnce(&Memory) -> T) -> T {
+    REMEMBER.with(|all| {
+        let memory = &all[domain as usize % REMEMBERED];
+        if memory.domain.load(Ordering::Relaxed) != domain {
+            memory.place.store(u64::MAX, Ordering::Relaxed);
+            memory.domain.store(domain, Ordering::Relaxed);
+        }
+        look(memory)
+    })
+}
+
+/// Where the thread last put or found an id of this domain.
+pub(super) fn former(domain: u64) -> Option<Place> {
+    let place = with(domain, |memory| memory.place.load(Ordering::Relaxed));
+    (place != u64::MAX).then_some(Place {
+        slot: (place >> 32) as u32,
+        cid: place as u32,
+    })
+}
+
+pub(super) fn remember(domain: u64, place: Place) {
+    let place = u64::from(place.slot) << 32 | u64::from(place.cid);
+    with(domain, |memory| {
+        memory.place.store(place, Ordering::Relaxed)
+    });
+}
+
+/// Runs a slow path, unless this thread is in one: then a signal handler has
+/// interrupted it.
+pub(super) fn alone<T>(work: impl FnOnce() -> T) -> Option<T> {
+    struct Leave;
+
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            INSIDE.with(|inside| inside.store(false, Ordering::Relaxed));
+        }
+    }
+
+    if INSIDE.with(|inside| inside.swap(true, Ordering::Relaxed)) {
+        return None;
+    }
+    let _leave = Leave;
+    Some(work())
+}
+
+/// That this thread has joined a domain: a link of the thread's list. Each change of
+/// the list is one store, so a signal handler finds it whole.
+pub(crate) struct Mark {
+    domain: u64,
+    next: AtomicPtr<Mark>,
+}
+
+/// Says so, until the mark is taken off by the same thread.
+pub(super) fn mark_joined(domain: u64) -> Box<Mark> {
+    JOINED.with(|first| {
+        let mut mark = Box::new(Mark {
+            domain,
+            next: AtomicPtr::new(first.load(Ordering::Relaxed)),
+        });
+        first.store(&raw mut *mark, Ordering::Relaxed);
+        mark
+    })
+}
+
+/// Takes a mark off that this thread put on.
+pub(super) fn unmark_joined(mark: &Mark) {
+    JOINED.with(|first| {
+        let mut link = first;
+        loop {
+            let next = link.load(Ordering::Relaxed);
+            if ptr::eq(next, mark) {
+                return link.store(mark.next.load(Ordering::Relaxed), Ordering::Relaxed);
+            }
+            // SAFETY: marks in the list are boxes whose owners take them off before
+            // they go, or never go.
+            match unsafe { next.as_ref() } {
+                Some(mark) => link = &mark.next,
+                None => return,
+            }
+        }
+    });
+}
+
+/// Whether this thread has joined a domain.
+pub(super) fn has_joined(domain: u64) -> bool {
+    JOINED.with(|first| {
+        let mut next = first.load(Ordering::Relaxed);
+        // SAFETY: as in `unmark_joined`.
+        while let Some(mark) = unsafe { next.as_ref() } {
+            if mark.domain == domain {
+                return true;
+            }
+            next = mark.next.load(Ordering::Relaxed);
+        }
+        false
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_remembers_the_last_of_each() {
+        let place = |slot, cid| Place { slot, cid };
+        assert_eq!(former(10), None);
+        remember(10, place(3, 0));
+        remember(11, place(4, 7));
+        assert_eq!(former(10), Some(place(3, 0)));
+        assert_eq!(former(11), Some(place(4, 7)));
+        // A domain whose number falls in the same place.
+        assert_eq!(former(10 + REMEMBERED as u64), None);
+        assert_eq!(former(10), None);
+    }
+
+    #[test]
+    fn marks_come_and_go_in_any_order() {
+        let (one, two, again) = (mark_joined(21), mark_joined(22), mark_joined(21));
+        assert!(has_joined(21) && has_joined(22) && !has_joined(23));
+        unmark_joined(&two);
+        assert!(has_joined(21) && !has_joined(22));
+        unmark_joined(&one);
+        assert!(has_joined(21));
+        unmark_joined(&again);
+        assert!(!has_joined(21));
+    }
+
+    #[test]
+    fn one_slow_path_at_a_time() {
+        assert_eq!(alone(|| alone(|| ())), Some(None));
+        assert_eq!(alone(|| 1), Some(1));
+    }
+}
