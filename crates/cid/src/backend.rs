@@ -8,7 +8,8 @@ use percid_rseq::{Owner, Preserved, RegistrationError, registration};
 
 use crate::environment::requested;
 
-/// Set to `fallback` at program start, it keeps percid from using sections.
+/// Set at program start, it chooses a backend: `fallback` keeps percid from using
+/// sections; `table` has percid keep the process's ids although the kernel does.
 pub const BACKEND_VARIABLE: &str = "PERCID_BACKEND";
 
 /// Where a section finds its cid.
@@ -45,6 +46,8 @@ pub enum Reason {
     PercidRegisters,
     /// The environment asked for the fallback.
     Requested,
+    /// The environment asked for a table.
+    TableRequested,
     /// rseq works, but the kernel keeps no ids (before Linux 6.3): percid does.
     NoMmCid,
     /// The kernel keeps no ids, and offers no fence to keep them by: membarrier is
@@ -62,6 +65,9 @@ impl fmt::Display for Reason {
                 f.write_str("the kernel keeps ids; libc does not register threads, so percid does")
             }
             Reason::Requested => write!(f, "{BACKEND_VARIABLE}=fallback was set at program start"),
+            Reason::TableRequested => {
+                write!(f, "{BACKEND_VARIABLE}=table was set at program start")
+            }
             Reason::NoMmCid => f.write_str(
                 "this kernel's rseq has no mm_cid (Linux 6.3 has), so percid keeps the ids",
             ),
@@ -88,7 +94,7 @@ impl Backend {
     fn because(reason: Reason) -> Backend {
         let source = match reason {
             Reason::LibcRegisters | Reason::PercidRegisters => Source::MmCid,
-            Reason::NoMmCid => Source::Table,
+            Reason::NoMmCid | Reason::TableRequested => Source::Table,
             Reason::Requested | Reason::NoFence(_) | Reason::NoSections(_) => Source::Thread,
         };
         Backend { source, reason }
@@ -141,7 +147,8 @@ pub(crate) fn fences() -> bool {
 }
 
 fn choose() -> Reason {
-    if requested(BACKEND_VARIABLE).is_some_and(|value| value.as_str() == "fallback") {
+    let asked_for = |what| requested(BACKEND_VARIABLE).is_some_and(|value| value.as_str() == what);
+    if asked_for("fallback") {
         return Reason::Requested;
     }
     match registration() {
@@ -150,6 +157,7 @@ fn choose() -> Reason {
             Ok(()) => Reason::NoMmCid,
             Err(why) => Reason::NoFence(why),
         },
+        Ok(_) if asked_for("table") && fences() => Reason::TableRequested,
         Ok(found) => match found.owner {
             Owner::Libc => Reason::LibcRegisters,
             Owner::Percid => Reason::PercidRegisters,
@@ -166,6 +174,7 @@ fn encode(reason: Reason) -> u64 {
         Reason::PercidRegisters => 2,
         Reason::Requested => 3,
         Reason::NoMmCid => 4,
+        Reason::TableRequested => 15,
         Reason::NoFence(BarrierError::Refused(errno)) => {
             13 | u64::from(errno.cast_unsigned()) << 32
         }
@@ -191,6 +200,7 @@ fn decode(code: u64) -> Option<Reason> {
         2 => Reason::PercidRegisters,
         3 => Reason::Requested,
         4 => Reason::NoMmCid,
+        15 => Reason::TableRequested,
         5 => Reason::NoSections(E::UnsupportedTarget),
         6 => Reason::NoSections(E::NoSyscall),
         7 => Reason::NoSections(E::Taken),
@@ -216,6 +226,7 @@ mod tests {
             Reason::PercidRegisters,
             Reason::Requested,
             Reason::NoMmCid,
+            Reason::TableRequested,
             Reason::NoFence(BarrierError::Unsupported),
             Reason::NoFence(BarrierError::Refused(7)),
             Reason::NoSections(E::UnsupportedTarget),

@@ -31,6 +31,10 @@ impl Stripes for Word {
             Err(libc::ENOMEM)
         }
     }
+
+    fn opened(&self) -> u32 {
+        self.lines.len() as u32
+    }
 }
 
 struct Counter {

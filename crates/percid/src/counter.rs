@@ -2,7 +2,10 @@
 
 use core::fmt;
 
-use crate::arena::{ArenaError, Word};
+use percid_cid::Domain;
+
+use crate::arena::{ArenaError, ScopedWord, Word};
+use crate::scope::{Process, Scope, Shard};
 
 /// A counter that many threads add to.
 ///
@@ -52,8 +55,8 @@ use crate::arena::{ArenaError, Word};
 ///
 /// Sharded counters are folklore; by CPU, in restartable sequences: P. Turner and
 /// A. Hunter (2013). By mm_cid: M. Desnoyers (Linux 6.3).
-pub struct Counter {
-    word: Word,
+pub struct Counter<S: Scope = Process> {
+    word: S::Word,
 }
 
 impl Counter {
@@ -93,7 +96,44 @@ impl Counter {
             word: Word::try_on_fallback()?,
         })
     }
+}
 
+impl Counter<Domain> {
+    /// A counter at zero, sharded by the ids of a domain.
+    ///
+    /// It keeps the domain alive. An add costs two loads more than one to a counter of
+    /// the process, and the memory of a word grows with the ids of the domain.
+    ///
+    /// ```
+    /// use percid::{Bound, Counter, Domain};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let pool = Domain::builder().bound(Bound::Strict).build()?;
+    /// let jobs = Counter::in_domain(&pool)?;
+    /// std::thread::scope(|scope| {
+    ///     for _ in 0..4 {
+    ///         scope.spawn(|| {
+    ///             let _joined = pool.join();
+    ///             jobs.inc();
+    ///         });
+    ///     }
+    /// });
+    /// assert_eq!(jobs.sum(), 4);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses the memory, or all words of the domain are in use.
+    pub fn in_domain(domain: &Domain) -> Result<Counter<Domain>, ArenaError> {
+        Ok(Counter {
+            word: ScopedWord::new(domain)?,
+        })
+    }
+}
+
+impl<S: Scope> Counter<S> {
     /// Adds 1.
     #[inline]
     pub fn inc(&self) {
@@ -141,7 +181,7 @@ impl Default for Counter {
 }
 
 /// Shows the racy total.
-impl fmt::Debug for Counter {
+impl<S: Scope> fmt::Debug for Counter<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Counter").field(&self.sum()).finish()
     }

@@ -40,12 +40,19 @@
 mod arena;
 #[cfg(not(loom))]
 mod counter;
+#[cfg(not(loom))]
+mod scope;
 mod sync;
 
 pub use arena::ArenaError;
 #[cfg(not(loom))]
-pub use arena::{ArenaStats, arena_stats};
+pub use arena::{ArenaStats, arena_stats, domain_arena_stats};
 #[cfg(not(loom))]
 pub use counter::Counter;
 #[cfg(not(loom))]
-pub use percid_cid::{Backend, Reason, Source, backend};
+pub use percid_cid::{
+    Backend, Bound, Domain, DomainBuilder, DomainError, DomainStats, Joined, Reason, Source,
+    backend,
+};
+#[cfg(not(loom))]
+pub use scope::{Process, Scope};

@@ -154,10 +154,14 @@ impl Domain {
     /// Number of ids below which stripes are open: the most that sections have used.
     #[must_use]
     pub fn limit(&self) -> u32 {
-        self.inner().limit()
+        match self.source() {
+            Source::MmCid => self.inner().opened(),
+            _ => self.inner().limit(),
+        }
     }
 
-    /// Number of ids that CPUs hold at this moment.
+    /// Number of ids that CPUs hold at this moment. 0 where the kernel keeps them, and
+    /// does not tell.
     #[must_use]
     pub fn ids_in_use(&self) -> u32 {
         self.inner().ids_in_use()

@@ -20,6 +20,8 @@ pub enum ArenaError {
         /// The system's error number.
         os_error: i32,
     },
+    /// The domain has memories of too many kinds already.
+    NoPlace,
     /// Every word is in use.
     Full {
         /// How many there are.
@@ -43,6 +45,9 @@ impl fmt::Display for ArenaError {
                 "the system refused memory for the arena ({}); free some, or allow overcommit",
                 io::Error::from_raw_os_error(os_error)
             ),
+            ArenaError::NoPlace => {
+                f.write_str("the domain has no place for an arena; make a domain for it")
+            }
             ArenaError::Full { words } => {
                 write!(
                     f,

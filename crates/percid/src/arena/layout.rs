@@ -4,7 +4,7 @@
 //! base
 //! |-- stripe of cid 0 --|-- cid 1 --| ... |-- thread 0 --| ... |-- ledger --|
 //! |                     |                 |                    |
-//! 0                STRIPE_BYTES           cids                 cids + threads
+//! 0                Layout::BYTES          cids                 cids + threads
 //! ```
 //!
 //! Word `i` stands at the same place of every stripe. Sections write the stripes
@@ -16,21 +16,19 @@ use core::sync::atomic::AtomicU64;
 
 use percid_rseq::section::WordAddress;
 
-/// log2 of the distance between a word in one stripe and the next.
+/// log2 of a stripe's address space in the process's arena: room for four million
+/// words; not memory.
 pub(crate) const STRIPE_SHIFT: u32 = 25;
 
-/// Address space of one stripe. Room for four million words; not memory.
-pub(crate) const STRIPE_BYTES: usize = 1 << STRIPE_SHIFT;
-
-/// Words of a stripe.
-pub(crate) const STRIPE_WORDS: u32 = (STRIPE_BYTES / 8) as u32;
+/// The same in a domain's: 131 thousand words, for there may be thousands of domains.
+pub(crate) const DOMAIN_SHIFT: u32 = 20;
 
 /// The unit in which stripes grow: at least a page, wherever this runs.
 pub(crate) const GRANULE: usize = 64 << 10;
 
-/// A reservation and how it is divided.
+/// A reservation and how it is divided, in stripes of `1 << SHIFT` bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Layout {
+pub(crate) struct Layout<const SHIFT: u32> {
     base: usize,
     /// Stripes for cids.
     pub(crate) cids: u32,
@@ -48,8 +46,14 @@ pub(crate) enum Stripe {
     Ledger,
 }
 
-impl Layout {
-    pub(super) fn new(base: usize, cids: u32, threads: u32, low: bool) -> Layout {
+impl<const SHIFT: u32> Layout<SHIFT> {
+    /// Address space of one stripe.
+    pub(super) const BYTES: usize = 1 << SHIFT;
+
+    /// Words of a stripe.
+    pub(super) const WORDS: u32 = (Self::BYTES / 8) as u32;
+
+    pub(super) fn new(base: usize, cids: u32, threads: u32, low: bool) -> Self {
         Layout {
             base,
             cids,
@@ -60,11 +64,11 @@ impl Layout {
 
     /// Address space of a reservation with so many stripes.
     pub(super) fn bytes(cids: u32, threads: u32) -> usize {
-        (cids as usize + threads as usize + 1) << STRIPE_SHIFT
+        (cids as usize + threads as usize + 1) << SHIFT
     }
 
     pub(super) fn reserved(&self) -> usize {
-        Layout::bytes(self.cids, self.threads)
+        Self::bytes(self.cids, self.threads)
     }
 
     pub(super) fn base(&self) -> usize {
@@ -78,7 +82,7 @@ impl Layout {
             Stripe::Thread(thread) => self.cids + thread,
             Stripe::Ledger => self.cids + self.threads,
         };
-        self.base + ((place as usize) << STRIPE_SHIFT)
+        self.base + ((place as usize) << SHIFT)
     }
 
     /// Word `index` of stripe 0, where sections count from.
@@ -97,11 +101,12 @@ impl Layout {
     ///
     /// # Safety
     ///
-    /// The stripe is open up to this word.
+    /// The stripe is open up to this word, and the reservation stays for as long as the
+    /// word is used.
     #[inline]
-    pub(crate) unsafe fn word(&self, stripe: Stripe, index: u32) -> &'static AtomicU64 {
+    pub(crate) unsafe fn word<'a>(&self, stripe: Stripe, index: u32) -> &'a AtomicU64 {
         let address = self.stripe(stripe) + index as usize * 8;
-        // SAFETY: the reservation is never unmapped, the caller says that this
+        // SAFETY: the reservation stays for so long, the caller says that this
         // part of it is open, and everybody treats it as atomic words.
         unsafe { AtomicU64::from_ptr(core::ptr::with_exposed_provenance_mut(address)) }
     }
@@ -117,7 +122,7 @@ impl Layout {
 
     /// The inverse of `pack`; `None` for 0.
     #[inline]
-    pub(super) fn unpack(packed: u64) -> Option<Layout> {
+    pub(super) fn unpack(packed: u64) -> Option<Self> {
         (packed != 0).then_some(Layout {
             base: (packed >> 32) as usize * GRANULE,
             low: packed >> 31 & 1 != 0,
@@ -141,15 +146,15 @@ mod tests {
             (0x7fff_ffff_0000, 1 << 16, 1, false),
             (0xffff_ffff_0000, 1, 64, false),
         ] {
-            let layout = Layout::new(base, cids, threads, low);
+            let layout = Layout::<STRIPE_SHIFT>::new(base, cids, threads, low);
             assert_eq!(Layout::unpack(layout.pack()), Some(layout));
         }
-        assert_eq!(Layout::unpack(0), None);
+        assert_eq!(Layout::<STRIPE_SHIFT>::unpack(0), None);
     }
 
     #[test]
     fn stripes_do_not_overlap() {
-        let layout = Layout::new(4 << 30, 3, 2, true);
+        let layout = Layout::<STRIPE_SHIFT>::new(4 << 30, 3, 2, true);
         let starts: Vec<usize> = [
             Stripe::Cid(0),
             Stripe::Cid(2),

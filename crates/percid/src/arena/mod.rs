@@ -9,8 +9,10 @@
 //! | `free_list` | which words are free |
 //! | `standby` | words for when there is no arena |
 //! | `ledger` | draining a word that others add to |
-//! | `process` | the process's arena: the parts put together |
+//! | `shared` | an arena: the parts put together |
+//! | `process` | the process's arena, and whose ids it is sharded by |
 //! | `word` | a word of it, in four bytes |
+//! | `scoped` | the arena of a domain, and a word of it |
 
 mod error;
 pub(crate) mod free_list;
@@ -27,12 +29,22 @@ mod process;
 #[cfg(not(loom))]
 mod reservation;
 #[cfg(not(loom))]
+mod scoped;
+#[cfg(not(loom))]
+mod shared;
+#[cfg(not(loom))]
 mod standby;
 #[cfg(not(loom))]
 mod word;
 
 pub use error::ArenaError;
 #[cfg(not(loom))]
-pub use process::{ArenaStats, arena_stats};
+pub use process::arena_stats;
+#[cfg(not(loom))]
+pub(crate) use scoped::ScopedWord;
+#[cfg(not(loom))]
+pub use scoped::domain_arena_stats;
+#[cfg(not(loom))]
+pub use shared::ArenaStats;
 #[cfg(not(loom))]
 pub(crate) use word::Word;

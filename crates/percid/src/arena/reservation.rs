@@ -8,7 +8,7 @@
 //! of a word in stripe 0, divided by 8, fits in 31 bits: then a counter needs no
 //! more than 4 bytes, and no base address to add.
 
-use super::layout::{GRANULE, Layout, STRIPE_BYTES};
+use super::layout::{GRANULE, Layout};
 use super::{ArenaError, os};
 
 /// First stripes below this address have handles that are addresses.
@@ -20,18 +20,31 @@ const LOW_START: u64 = 4 << 30;
 
 /// Chooses and reserves the layout for `possible` ids: the whole, or, where
 /// address space is scarce, what a quarter of the process's limit allows.
-pub(super) fn reserve(possible: u32, threads: u32) -> Result<Layout, ArenaError> {
+/// `low`: below [`LOW_END`], if there is room.
+pub(super) fn reserve<const SHIFT: u32>(
+    possible: u32,
+    threads: u32,
+    low: bool,
+) -> Result<Layout<SHIFT>, ArenaError> {
     let budget = os::address_space_limit().map_or(usize::MAX, |limit| limit / 4);
     let mut shape = Some((possible, threads));
     let mut refused = ArenaError::NoAddressSpace {
-        bytes: Layout::bytes(1, 1),
+        bytes: Layout::<SHIFT>::bytes(1, 1),
         os_error: None,
     };
     while let Some((cids, threads)) = shape {
-        let bytes = Layout::bytes(cids, threads);
+        let bytes = Layout::<SHIFT>::bytes(cids, threads);
         if bytes <= budget {
-            match place(bytes) {
-                Ok(base) => return Ok(Layout::new(base, cids, threads, is_low(base))),
+            let placed = if low {
+                place(bytes, Layout::<SHIFT>::BYTES)
+            } else {
+                anywhere(bytes)
+            };
+            match placed {
+                Ok(base) => {
+                    let low = is_low(base, Layout::<SHIFT>::BYTES);
+                    return Ok(Layout::new(base, cids, threads, low));
+                }
                 Err(os_error) => {
                     refused = ArenaError::NoAddressSpace {
                         bytes,
@@ -55,14 +68,16 @@ fn smaller(cids: u32, threads: u32) -> Option<(u32, u32)> {
     }
 }
 
-fn is_low(base: usize) -> bool {
-    let base = base as u64;
-    base >= LOW_START && base + STRIPE_BYTES as u64 <= LOW_END
+/// Whether a stripe of so many bytes there is where handles are addresses.
+fn is_low(base: usize, stripe: usize) -> bool {
+    let (base, stripe) = (base as u64, stripe as u64);
+    base >= LOW_START && base + stripe <= LOW_END
 }
 
-fn place(bytes: usize) -> Result<usize, i32> {
+/// A low place, or any.
+fn place(bytes: usize, stripe: usize) -> Result<usize, i32> {
     const ATTEMPTS: usize = 8;
-    let places = (LOW_END - STRIPE_BYTES as u64 - LOW_START) / GRANULE as u64;
+    let places = (LOW_END - stripe as u64 - LOW_START) / GRANULE as u64;
     for _ in 0..ATTEMPTS {
         let hint = LOW_START + os::random() % places * GRANULE as u64;
         // Where addresses have 32 bits there is no such place.
@@ -120,9 +135,11 @@ mod tests {
 
     #[test]
     fn low_addresses_fit_in_a_handle() {
+        const STRIPE: usize = 1 << 25;
+        let is_low = |base| is_low(base, STRIPE);
         let (start, end) = (LOW_START as usize, LOW_END as usize);
-        assert!(is_low(start) && is_low(end - STRIPE_BYTES));
-        assert!(!is_low(start - 1) && !is_low(end - STRIPE_BYTES + 1));
+        assert!(is_low(start) && is_low(end - STRIPE));
+        assert!(!is_low(start - 1) && !is_low(end - STRIPE + 1));
         assert!(!is_low(0x7f00_0000_0000));
         assert!((LOW_END - 8) / 8 <= i32::MAX as u64);
     }

@@ -6,7 +6,7 @@
 //! | --- | --- | --- |
 //! | 0 | nowhere yet | whoever gives it a place first |
 //! | `0aaa…` (not 0) | at address `a << 3` of stripe 0 | sections, inline |
-//! | `100i…` | word `i` of the arena | sections, out of line: stripe 0 is too high |
+//! | `100i…` | word `i` of the arena | sections, out of line: stripe 0 is too high, or the ids are of a table |
 //! | `101i…` | word `i` of the arena | the thread's stripe: no sections here |
 //! | `110i…` | word `i` of the standby words | a shared atomic: no arena |
 //!
@@ -19,8 +19,8 @@ use percid_cid::{Source, backend};
 use percid_rseq::section::{self, WordAddress};
 use percid_rseq::{Preserved, portable};
 
-use super::layout::{Layout, STRIPE_SHIFT};
-use super::process::arena;
+use super::layout::STRIPE_SHIFT;
+use super::process::{self, arena};
 use super::{ArenaError, standby};
 
 const KIND: u32 = 0b111 << 29;
@@ -32,6 +32,8 @@ const STANDBY: u32 = 0b110 << 29;
 pub(crate) struct Word {
     handle: AtomicU32,
 }
+
+type Layout = super::layout::Layout<STRIPE_SHIFT>;
 
 /// Where a word is.
 #[derive(Clone, Copy)]
@@ -77,7 +79,7 @@ impl Word {
     #[inline]
     pub(crate) fn increment(&self) {
         if let Some(word) = self.in_sections() {
-            let index = arena().index();
+            let index = process::index();
             // SAFETY: an allocated word; stripes below the limit are open up to
             // it, are never closed, and change by sections only.
             if unsafe { section::increment::<_, STRIPE_SHIFT>(index, word) }.is_ok() {
@@ -91,7 +93,7 @@ impl Word {
     #[inline]
     pub(crate) fn add(&self, n: u64) {
         if let Some(word) = self.in_sections() {
-            let index = arena().index();
+            let index = process::index();
             // SAFETY: as in `increment`.
             if unsafe { section::add::<_, STRIPE_SHIFT>(index, word, n) }.is_ok() {
                 return;
@@ -104,7 +106,7 @@ impl Word {
     #[inline(never)]
     fn add_slow(&self, n: u64) {
         match self.place().unwrap_or_else(|| self.take_place()) {
-            Place::Sections(layout, index) => arena().add(layout, index, n),
+            Place::Sections(layout, index) => process::add(layout, index, n),
             Place::ByThread(layout, index) => arena().add_by_thread(layout, index, n),
             Place::Standby(index) => portable::add(standby::word(index), n),
         }
@@ -179,7 +181,9 @@ fn in_arena(source: Source) -> Result<u32, ArenaError> {
     let (layout, index) = arena().allocate()?;
     Ok(match source {
         Source::MmCid if layout.low => layout.eighth(index),
-        Source::MmCid => OUT_OF_LINE | index,
+        // The inline section is by mm_cid, which would be 0 for every thread where the
+        // kernel keeps none.
+        Source::MmCid | Source::Table => OUT_OF_LINE | index,
         _ => BY_THREAD | index,
     })
 }

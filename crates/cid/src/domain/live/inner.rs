@@ -305,6 +305,11 @@ impl Inner {
         self.mapped().map_or(0, Table::limit)
     }
 
+    /// The most stripes that are open in any memory.
+    pub(crate) fn opened(&self) -> u32 {
+        self.attached.all().map(Stripes::opened).max().unwrap_or(0)
+    }
+
     pub(crate) fn ids_in_use(&self) -> u32 {
         self.ids.count()
     }

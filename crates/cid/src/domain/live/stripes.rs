@@ -33,6 +33,9 @@ pub trait Stripes: Any + Send + Sync {
     ///
     /// The system's error number. The ids stay above the limit then.
     fn open(&self, to: u32) -> Result<(), i32>;
+
+    /// Ids below this have an open stripe.
+    fn opened(&self) -> u32;
 }
 
 /// There is no place left for one more memory under a domain.
@@ -152,6 +155,10 @@ mod tests {
         fn open(&self, to: u32) -> Result<(), i32> {
             self.0.fetch_max(to, Ordering::Relaxed);
             Ok(())
+        }
+
+        fn opened(&self) -> u32 {
+            self.0.load(Ordering::Relaxed)
         }
     }
 

@@ -1,0 +1,267 @@
+//! An arena: one reservation, made at the first use, words that come and go, and
+//! stripes that open as they are needed.
+//!
+//! Everything here is lock-free and asks the system directly, so that a counter
+//! may be used for the first time in a signal handler: racing threads each do the
+//! whole step, and the first to publish wins.
+
+use core::ops::Range;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use percid_cid::{THREAD_STRIPES, possible_cids, thread_stripe};
+use percid_rseq::{Preserved, portable};
+
+use super::free_list::FreeList;
+use super::frontier::{Frontier, Kind, Open};
+use super::layout::{GRANULE, Layout, Stripe};
+use super::{ArenaError, ledger, os, reservation};
+
+/// An arena in stripes of `1 << SHIFT` bytes.
+pub(super) struct Arena<const SHIFT: u32> {
+    /// `Layout::pack`; 0: not reserved yet.
+    layout: AtomicU64,
+    frontier: Frontier,
+    free: FreeList,
+    /// How often a stripe could not be opened.
+    refusals: AtomicU32,
+    /// Whether stripe 0 should lie where handles can be addresses.
+    low: bool,
+}
+
+impl<const SHIFT: u32> Arena<SHIFT> {
+    pub(super) const fn new(low: bool) -> Self {
+        Arena {
+            layout: AtomicU64::new(0),
+            frontier: Frontier::new(),
+            free: FreeList::new(1),
+            refusals: AtomicU32::new(0),
+            low,
+        }
+    }
+
+    /// The number of stripes of cids that are open, for a section to compare with.
+    #[inline(always)]
+    pub(super) fn limit(&self) -> &AtomicU32 {
+        self.frontier.stripes(Kind::Cid).as_atomic()
+    }
+
+    /// The layout, once it is reserved.
+    // Ordering: Acquire pairs with the Release in `reserve`; the number says it
+    // all, but the kernel's mapping was made before it was published.
+    pub(super) fn layout(&self) -> Option<Layout<SHIFT>> {
+        Layout::unpack(self.layout.load(Ordering::Acquire))
+    }
+
+    pub(super) fn reserve(&self) -> Result<Layout<SHIFT>, ArenaError> {
+        if let Some(layout) = self.layout() {
+            return Ok(layout);
+        }
+        let mine = match reservation::reserve(possible_cids(), THREAD_STRIPES, self.low) {
+            Ok(mine) => mine,
+            // Perhaps refused because somebody else has just had it.
+            Err(why) => return self.layout().ok_or(why),
+        };
+        // Stripe 0 of threads is open wherever words are: the last resort.
+        self.frontier.stripes(Kind::Thread).announce(1);
+        match self
+            .layout
+            .compare_exchange(0, mine.pack(), Ordering::AcqRel, Ordering::Acquire)
+        {
+            Ok(_) => Ok(mine),
+            Err(first) => {
+                os::release(mine.base(), mine.reserved());
+                Ok(Layout::unpack(first).unwrap_or(mine))
+            }
+        }
+    }
+
+    /// A word that reads zero in every stripe.
+    pub(super) fn allocate(&self) -> Result<(Layout<SHIFT>, u32), ArenaError> {
+        let layout = self.reserve()?;
+        // SAFETY: the ledger is open up to every word that was ever allocated.
+        let link = |index| unsafe { layout.word(Stripe::Ledger, index) };
+        if let Some(index) = self.free.pop(link) {
+            // Ordering: Relaxed. Whoever publishes the index publishes the zero.
+            link(index).store(0, Ordering::Relaxed);
+            return Ok((layout, index));
+        }
+        let prepare = |index: u32| {
+            self.frontier
+                .lengthen(granules(index, Layout::<SHIFT>::BYTES), &Memory(layout))
+        };
+        match self.free.fresh(Layout::<SHIFT>::WORDS, prepare) {
+            Ok(Some(index)) => Ok((layout, index)),
+            Ok(None) => Err(ArenaError::Full {
+                words: Layout::<SHIFT>::WORDS - 1,
+            }),
+            Err(os_error) => Err(ArenaError::NoMemory { os_error }),
+        }
+    }
+
+    /// How large it is.
+    pub(super) fn stats(&self) -> ArenaStats {
+        ArenaStats {
+            reserved: self.layout().map_or(0, |layout| layout.reserved()),
+            cid_stripes: self.frontier.stripes(Kind::Cid).get(),
+            thread_stripes: self.frontier.stripes(Kind::Thread).get(),
+            words: self.free.used(),
+            standby_words: 0,
+        }
+    }
+
+    /// Gives a word back that nobody has used: who lost the race to a counter's
+    /// first use. Touches no memory if it can be helped.
+    pub(super) fn give_back_unused(&self, layout: Layout<SHIFT>, index: u32) {
+        if !self.free.unfresh(index) {
+            self.free(layout, index);
+        }
+    }
+
+    /// Gives a word back that nobody uses any more.
+    pub(super) fn free(&self, layout: Layout<SHIFT>, index: u32) {
+        for word in self.words(layout, index) {
+            // Ordering: Relaxed. The caller is the last user; the free list hands
+            // the zeros on. Reading first keeps untouched pages untouched.
+            if word.load(Ordering::Relaxed) != 0 {
+                word.store(0, Ordering::Relaxed);
+            }
+        }
+        // SAFETY: the ledger is open up to every word that was ever allocated.
+        self.free
+            .push(index, unsafe { layout.word(Stripe::Ledger, index) });
+    }
+
+    /// Adds to the word of the thread's stripe.
+    pub(super) fn add_by_thread(&self, layout: Layout<SHIFT>, index: u32, n: u64) {
+        let threads = self.frontier.stripes(Kind::Thread);
+        let mut stripe = thread_stripe();
+        if stripe >= layout.threads {
+            stripe %= layout.threads;
+        }
+        if stripe >= threads.get() && !self.activate(layout, Kind::Thread, stripe) {
+            // Open since the word was allocated, for it was announced before.
+            stripe = 0;
+            threads.publish(1);
+        }
+        // SAFETY: an allocated word in an open stripe.
+        portable::add(unsafe { layout.word(Stripe::Thread(stripe), index) }, n);
+    }
+
+    /// Opens stripes up to and including `stripe`. Where the system has refused
+    /// before, this asks less and less often.
+    pub(super) fn activate(&self, layout: Layout<SHIFT>, kind: Kind, stripe: u32) -> bool {
+        // Ordering: Relaxed. A number to be patient by.
+        let refusals = self.refusals.load(Ordering::Relaxed);
+        if refusals > 0 && !refusals.is_power_of_two() && !refusals.is_multiple_of(4096) {
+            self.refusals.fetch_add(1, Ordering::Relaxed);
+            return false;
+        }
+        let _errno = Preserved::new();
+        let activated = self.frontier.activate(kind, stripe + 1, &Memory(layout));
+        match activated {
+            Ok(()) => self.refusals.store(0, Ordering::Relaxed),
+            Err(_) => drop(self.refusals.fetch_add(1, Ordering::Relaxed)),
+        }
+        activated.is_ok()
+    }
+
+    /// The word in every stripe that may hold something.
+    // Ordering: `get` is an Acquire: stripes below the limit are open.
+    fn words(&self, layout: Layout<SHIFT>, index: u32) -> impl Iterator<Item = &AtomicU64> {
+        let cids = (0..self.frontier.stripes(Kind::Cid).get()).map(Stripe::Cid);
+        let threads = (0..self.frontier.stripes(Kind::Thread).get()).map(Stripe::Thread);
+        // SAFETY: an allocated word in published stripes.
+        cids.chain(threads)
+            .map(move |stripe| unsafe { layout.word(stripe, index) })
+    }
+
+    /// All that was ever added to a word.
+    fn total(&self, layout: Layout<SHIFT>, index: u32) -> u64 {
+        self.words(layout, index)
+            .map(portable::load)
+            .fold(0, u64::wrapping_add)
+    }
+
+    /// What was added to a word and not taken.
+    pub(super) fn sum(&self, layout: Layout<SHIFT>, index: u32) -> u64 {
+        // SAFETY: an allocated word; the ledger is open up to it.
+        let taken = unsafe { layout.word(Stripe::Ledger, index) };
+        ledger::untaken(taken, || self.total(layout, index))
+    }
+
+    /// Takes what was added to a word and not taken.
+    pub(super) fn take(&self, layout: Layout<SHIFT>, index: u32) -> u64 {
+        // SAFETY: an allocated word; the ledger is open up to it.
+        let taken = unsafe { layout.word(Stripe::Ledger, index) };
+        ledger::take(taken, || self.total(layout, index))
+    }
+}
+
+impl<const SHIFT: u32> Drop for Arena<SHIFT> {
+    /// Only a domain's arena ever goes, with the domain.
+    fn drop(&mut self) {
+        if let Some(layout) = Layout::<SHIFT>::unpack(*self.layout.get_mut()) {
+            os::release(layout.base(), layout.reserved());
+        }
+    }
+}
+
+/// Granules that hold a word and everything before it, growing by doubling.
+fn granules(index: u32, stripe: usize) -> u32 {
+    let needed = (index as usize * 8 + 8).div_ceil(GRANULE);
+    needed.next_power_of_two().min(stripe / GRANULE) as u32
+}
+
+/// The reservation, as the frontier opens it.
+struct Memory<const SHIFT: u32>(Layout<SHIFT>);
+
+impl<const SHIFT: u32> Open for Memory<SHIFT> {
+    type Error = i32;
+
+    fn open(&self, kind: Kind, stripes: Range<u32>, length: u32) -> Result<(), i32> {
+        let bytes = length as usize * GRANULE;
+        if bytes == 0 {
+            return Ok(());
+        }
+        let open = |stripe| os::open(self.0.stripe(stripe), bytes);
+        match kind {
+            Kind::Cid => stripes.map(Stripe::Cid).try_for_each(open),
+            Kind::Thread => {
+                open(Stripe::Ledger)?;
+                stripes.map(Stripe::Thread).try_for_each(open)
+            }
+        }
+    }
+}
+
+/// How large an arena is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ArenaStats {
+    /// Address space, in bytes; 0 before the first use. Not memory.
+    pub reserved: usize,
+    /// Stripes that cids have used: the highest one and all below.
+    pub cid_stripes: u32,
+    /// Stripes that threads without sections have used.
+    pub thread_stripes: u32,
+    /// Words in use, one for each counter.
+    pub words: u32,
+    /// Counters that could not have a word in the arena and count on shared ones.
+    pub standby_words: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn granules_hold_their_word_and_double() {
+        const STRIPE: usize = 1 << 25;
+        let words = (GRANULE / 8) as u32;
+        assert_eq!(granules(1, STRIPE), 1);
+        assert_eq!(granules(words - 1, STRIPE), 1);
+        assert_eq!(granules(words, STRIPE), 2);
+        assert_eq!(granules(2 * words, STRIPE), 4);
+        assert_eq!(granules((1 << 22) - 1, STRIPE) as usize * GRANULE, STRIPE);
+    }
+}

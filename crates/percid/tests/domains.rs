@@ -1,0 +1,166 @@
+//! Counters in domains, and the process on a table of its own.
+#![cfg(all(target_os = "linux", not(loom)))]
+
+mod support;
+
+use std::time::Duration;
+
+use percid::{Bound, Counter, Domain, Reason, Source, arena_stats, backend, domain_arena_stats};
+use support::{Random, allowed_cpus, forbid, in_child, pin_to};
+
+/// Counts from threads that join and are moved, and checks the total.
+fn counts_exactly(domain: &Domain, threads: u64) {
+    const ADDS: u64 = 20_000;
+    let counter = Counter::in_domain(domain).expect("memory");
+    let cpus = allowed_cpus();
+    std::thread::scope(|scope| {
+        for thread in 0..threads {
+            let (counter, cpus) = (&counter, &cpus);
+            scope.spawn(move || {
+                let _joined = domain.join();
+                let mut random = Random::new(thread);
+                for turn in 0..ADDS / 2 {
+                    if turn % 100 == 0 {
+                        pin_to(cpus[random.below(cpus.len())]);
+                    }
+                    counter.inc();
+                    counter.add(1);
+                }
+            });
+        }
+    });
+    assert_eq!(counter.sum(), threads * ADDS, "{:?}", domain.stats());
+    assert_eq!(counter.take(), threads * ADDS);
+    assert_eq!(counter.sum(), 0);
+}
+
+#[test]
+fn a_pool_in_a_busy_process_has_small_ids() {
+    let domain = Domain::builder()
+        .bound(Bound::Strict)
+        .period(Duration::from_millis(5))
+        .build()
+        .expect("a domain");
+    for threads in [2, 5] {
+        counts_exactly(&domain, threads);
+        let stats = domain_arena_stats(&domain);
+        assert!(u64::from(stats.cid_stripes) <= threads, "{stats:?}");
+    }
+    assert_eq!(domain_arena_stats(&domain).words, 0);
+}
+
+#[test]
+fn domains_are_apart_and_go_with_their_counters() {
+    let domains: Vec<Domain> = (0..200)
+        .map(|_| Domain::builder().build().expect("a domain"))
+        .collect();
+    let counters: Vec<Counter<Domain>> = domains
+        .iter()
+        .map(|domain| Counter::in_domain(domain).expect("memory"))
+        .collect();
+    drop(domains);
+    for (n, counter) in counters.iter().enumerate() {
+        counter.add(n as u64);
+    }
+    for (n, counter) in counters.iter().enumerate() {
+        assert_eq!(counter.sum(), n as u64);
+    }
+}
+
+#[test]
+fn the_process_is_a_domain_too() {
+    let before = arena_stats().words;
+    let counter = Counter::in_domain(&Domain::process()).expect("memory");
+    counter.add(3);
+    assert_eq!(counter.sum(), 3);
+    assert_eq!(arena_stats().words, before + 1);
+    assert_eq!(Domain::process().source(), backend().source);
+    assert_eq!(Domain::process().limit(), arena_stats().cid_stripes);
+}
+
+#[test]
+fn words_are_used_again_and_read_zero() {
+    let domain = Domain::builder().build().expect("a domain");
+    for _ in 0..1000 {
+        let counters: Vec<_> = (0..10)
+            .map(|_| Counter::in_domain(&domain).expect("memory"))
+            .collect();
+        for counter in &counters {
+            assert_eq!(counter.sum(), 0);
+            counter.add(7);
+        }
+    }
+    assert_eq!(domain_arena_stats(&domain).words, 0);
+}
+
+static COUNTER: Counter = Counter::new();
+
+/// As on Linux before 6.3: percid keeps the process's ids.
+#[test]
+fn the_process_on_a_table() {
+    let ask = |child: &mut std::process::Command| {
+        child.env("PERCID_BACKEND", "table");
+    };
+    if !in_child("the_process_on_a_table", ask) {
+        return;
+    }
+    const ADDS: u64 = 50_000;
+    let cpus = allowed_cpus();
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let cpus = &cpus;
+            scope.spawn(move || {
+                let mut random = Random::new(thread);
+                for turn in 0..ADDS {
+                    if turn % 100 == 0 {
+                        pin_to(cpus[random.below(cpus.len())]);
+                    }
+                    COUNTER.inc();
+                }
+            });
+        }
+    });
+    assert_eq!(COUNTER.sum(), 4 * ADDS);
+    if backend().reason != Reason::TableRequested {
+        println!("no tables here: {:?}", backend());
+        return;
+    }
+    let stats = Domain::process().stats();
+    assert_eq!(backend().source, Source::Table);
+    assert!(stats.acquisitions > 0, "{stats:?}");
+    assert!(
+        arena_stats().cid_stripes as usize <= cpus.len(),
+        "{stats:?}"
+    );
+    // A child counts on with its parent's ids.
+    // SAFETY: the child counts, checks and ends.
+    match unsafe { libc::fork() } {
+        0 => {
+            (0..1000).for_each(|_| COUNTER.inc());
+            let exact = COUNTER.sum() == 4 * ADDS + 1000;
+            // SAFETY: ends the child at once.
+            unsafe { libc::_exit(i32::from(!exact)) }
+        }
+        child => {
+            let mut status = -1;
+            // SAFETY: a child of this process and a place for its status.
+            unsafe { libc::waitpid(child, &raw mut status, 0) };
+            assert_eq!(status, 0);
+        }
+    }
+    assert_eq!(COUNTER.take(), 4 * ADDS);
+}
+
+#[test]
+fn without_fences_a_domain_counts_by_thread() {
+    let calls = &[libc::SYS_membarrier];
+    if !in_child("without_fences_a_domain_counts_by_thread", |child| {
+        forbid(child, calls)
+    }) {
+        return;
+    }
+    let domain = Domain::builder().build().expect("a domain");
+    assert_eq!(domain.source(), Source::Thread);
+    counts_exactly(&domain, 4);
+    assert_eq!(domain.stats().acquisitions, 0);
+}
