@@ -28,6 +28,14 @@ pub enum Error {
         /// Why.
         why: ArenaError,
     },
+    /// A domain for an implementation could not be had.
+    #[error("{implementation} could not be set up: {why}")]
+    Domain {
+        /// Which implementation.
+        implementation: &'static str,
+        /// Why.
+        why: String,
+    },
     /// A thread could not be started.
     #[error("could not start thread {number}: {why}; ask for fewer with --threads")]
     Thread {

@@ -11,10 +11,12 @@
 //! | [`machine`] | what the figures depend on |
 //! | [`counter`] | the counter and its peers |
 //! | [`section`] | single operations in sections |
+//! | [`cid`] | the kernel's ids and a domain's |
 //!
 //! A further suite is a folder beside `counter`: one trait for each of its
 //! workloads, one file for each peer, and a line in [`suite::SUITES`].
 
+pub mod cid;
 pub mod compare;
 pub mod counter;
 pub mod cpus;

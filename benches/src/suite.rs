@@ -2,10 +2,10 @@
 
 use crate::Error;
 use crate::compare::Comparison;
-use crate::{counter, section};
+use crate::{cid, counter, section};
 
 /// Every suite there is.
-pub static SUITES: [&Suite; 2] = [&counter::SUITE, &section::SUITE];
+pub static SUITES: [&Suite; 3] = [&counter::SUITE, &section::SUITE, &cid::SUITE];
 
 /// The suite of that name.
 #[must_use]

@@ -7,7 +7,7 @@ use crate::Error;
 use crate::suite::{Done, OPERATIONS, Timed, Workload};
 
 /// Eight counters that threads add to.
-pub(super) trait Adding: Sized + Sync + 'static {
+pub(crate) trait Adding: Sized + Sync + 'static {
     /// As in records.
     const NAME: &'static str;
 
@@ -37,7 +37,7 @@ pub(super) trait Adding: Sized + Sync + 'static {
 }
 
 /// The implementation for the case `add_one`.
-pub(super) const fn one<A: Adding>() -> Timed {
+pub(crate) const fn one<A: Adding>() -> Timed {
     Timed {
         name: A::NAME,
         make: |threads| Ok(Box::new(One(A::new(threads)?))),
@@ -45,7 +45,7 @@ pub(super) const fn one<A: Adding>() -> Timed {
 }
 
 /// The implementation for the case `add_eight`.
-pub(super) const fn eight<A: Adding>() -> Timed {
+pub(crate) const fn eight<A: Adding>() -> Timed {
     Timed {
         name: A::NAME,
         make: |threads| Ok(Box::new(Eight(A::new(threads)?))),

@@ -19,14 +19,14 @@
 //! once before the loop and not at every addition, and eight shared atomics are on
 //! eight lines.
 
-mod add;
+pub(crate) mod add;
 mod atomic_padded;
 mod atomic_shared;
 mod memory;
-mod percid;
+pub(crate) mod percid;
 mod percid_fallback;
 mod sum;
-mod thread_local;
+pub(crate) mod thread_local;
 
 use self::atomic_padded::AtomicPadded;
 use self::atomic_shared::AtomicShared;

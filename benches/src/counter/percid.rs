@@ -11,7 +11,7 @@ static EIGHT: [Counter; 8] = [const { Counter::new() }; 8];
 
 static ONE: Counter = Counter::new();
 
-pub(super) struct Percid;
+pub(crate) struct Percid;
 
 impl Adding for Percid {
     const NAME: &'static str = "percid";

@@ -43,7 +43,7 @@ eight!(0: ZERO, 1: ONE, 2: TWO, 3: THREE, 4: FOUR, 5: FIVE, 6: SIX, 7: SEVEN);
 
 /// What threads have brought.
 #[derive(Default)]
-pub(super) struct ThreadLocal {
+pub(crate) struct ThreadLocal {
     brought: [AtomicU64; 8],
 }
 

@@ -196,6 +196,18 @@ impl Domain {
         self.inner().index()
     }
 
+    /// As [`index`](Domain::index), for who keeps it beside a handle: so a section needs
+    /// no way through the domain.
+    ///
+    /// # Safety
+    ///
+    /// A handle to this domain lives as long as `'a`.
+    #[must_use]
+    pub unsafe fn index_unbound<'a>(&self) -> Option<section::Table<'a>> {
+        // SAFETY: the table goes with the last handle, which the caller keeps.
+        unsafe { self.inner().index_unbound() }
+    }
+
     /// For who keeps stripes: what to do after a section was refused because its
     /// thread was not registered, or its id was none or beyond the limit. Gets the
     /// CPU an id and opens stripes as needed.

@@ -54,71 +54,96 @@ fn arena_of(domain: &Domain) -> Result<Arc<Inside>, ArenaError> {
 }
 
 /// A word in every stripe of a domain.
-pub(crate) enum ScopedWord {
-    /// The domain is the process's.
-    Process(Word),
-    Own(Own),
-}
-
-/// A word of a domain's own arena.
-pub(crate) struct Own {
-    domain: Domain,
-    arena: Arc<Inside>,
-    layout: Layout<DOMAIN_SHIFT>,
-    index: u32,
+pub(crate) struct ScopedWord {
+    /// Where its sections find their id: the domain's table, or a closed one.
+    ids: Table<'static>,
     /// The word's address in stripe 0.
     first: WordAddress,
-    sections: bool,
+    place: Place,
+}
+
+// SAFETY: `ids` points to what the domain, which is both, keeps for all threads.
+unsafe impl Send for ScopedWord {}
+// SAFETY: as above.
+unsafe impl Sync for ScopedWord {}
+
+enum Place {
+    /// The domain is the process's: a word of its arena, reached out of line.
+    Process(Word),
+    /// A word of a domain's own arena.
+    Own {
+        domain: Domain,
+        arena: Arc<Inside>,
+        layout: Layout<DOMAIN_SHIFT>,
+        index: u32,
+    },
 }
 
 impl ScopedWord {
     pub(crate) fn new(domain: &Domain) -> Result<ScopedWord, ArenaError> {
         if domain.is(&Domain::process()) {
-            return Word::try_new().map(ScopedWord::Process);
+            return Ok(ScopedWord {
+                ids: Table::closed(),
+                first: WordAddress::from_eighth(1),
+                place: Place::Process(Word::try_new()?),
+            });
         }
         let arena = arena_of(domain)?;
         let (layout, index) = arena.0.allocate()?;
-        Ok(ScopedWord::Own(Own {
+        Ok(ScopedWord {
+            // SAFETY: the word owns its domain.
+            ids: unsafe { domain.index_unbound() }.unwrap_or(Table::closed()),
             first: layout.first(index),
-            sections: domain.source() == Source::Table,
-            domain: domain.clone(),
-            arena,
-            layout,
-            index,
-        }))
+            place: Place::Own {
+                domain: domain.clone(),
+                arena,
+                layout,
+                index,
+            },
+        })
     }
 
     /// Adds 1.
     #[inline]
     pub(crate) fn increment(&self) {
-        match self {
-            ScopedWord::Process(word) => word.increment(),
-            ScopedWord::Own(word) => {
-                let added = word.index().is_some_and(|index| {
-                    // SAFETY: an allocated word; the domain opens stripes below its
-                    // limit, which are closed with the last word only, and change by
-                    // sections only.
-                    unsafe { section::increment::<_, DOMAIN_SHIFT>(index, word.first) }.is_ok()
-                });
-                if !added {
-                    word.add_slow(1);
-                }
-            }
+        // SAFETY: an allocated word, or a closed table; the domain opens stripes below
+        // its limit, which are closed with the last word only, and change by sections
+        // only.
+        let added = unsafe { section::increment::<_, DOMAIN_SHIFT>(self.ids, self.first) };
+        if added.is_err() {
+            self.add_slow(1);
         }
     }
 
     /// Adds `n`, wrapping.
     #[inline]
     pub(crate) fn add(&self, n: u64) {
-        match self {
-            ScopedWord::Process(word) => word.add(n),
-            ScopedWord::Own(word) => {
-                let added = word.index().is_some_and(|index| {
-                    // SAFETY: as in `increment`.
-                    unsafe { section::add::<_, DOMAIN_SHIFT>(index, word.first, n) }.is_ok()
-                });
+        // SAFETY: as in `increment`.
+        let added = unsafe { section::add::<_, DOMAIN_SHIFT>(self.ids, self.first, n) };
+        if added.is_err() {
+            self.add_slow(n);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn add_slow(&self, n: u64) {
+        match &self.place {
+            Place::Process(word) => word.add(n),
+            Place::Own {
+                domain,
+                arena,
+                layout,
+                index,
+            } => {
+                let added = domain.source() == Source::Table
+                    && admitted(domain, |ids| {
+                        // SAFETY: as in `increment`.
+                        unsafe { section::add::<_, DOMAIN_SHIFT>(ids, self.first, n) }
+                    })
+                    .is_some();
                 if !added {
-                    word.add_slow(n);
+                    arena.0.add_by_thread(*layout, *index, n);
                 }
             }
         }
@@ -126,51 +151,48 @@ impl ScopedWord {
 
     /// What was added and not taken; racy while others add.
     pub(crate) fn sum(&self) -> u64 {
-        match self {
-            ScopedWord::Process(word) => word.sum(),
-            ScopedWord::Own(word) => {
-                word.domain.tick();
-                word.arena.0.sum(word.layout, word.index)
+        match &self.place {
+            Place::Process(word) => word.sum(),
+            Place::Own {
+                domain,
+                arena,
+                layout,
+                index,
+            } => {
+                domain.tick();
+                arena.0.sum(*layout, *index)
             }
         }
     }
 
     /// Takes what was added and not taken.
     pub(crate) fn take(&self) -> u64 {
-        match self {
-            ScopedWord::Process(word) => word.take(),
-            ScopedWord::Own(word) => {
-                word.domain.tick();
-                word.arena.0.take(word.layout, word.index)
+        match &self.place {
+            Place::Process(word) => word.take(),
+            Place::Own {
+                domain,
+                arena,
+                layout,
+                index,
+            } => {
+                domain.tick();
+                arena.0.take(*layout, *index)
             }
         }
     }
 }
 
-impl Own {
-    #[inline(always)]
-    fn index(&self) -> Option<Table<'_>> {
-        self.domain.index()
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn add_slow(&self, n: u64) {
-        let added = self.sections
-            && admitted(&self.domain, |index| {
-                // SAFETY: as in `increment`.
-                unsafe { section::add::<_, DOMAIN_SHIFT>(index, self.first, n) }
-            })
-            .is_some();
-        if !added {
-            self.arena.0.add_by_thread(self.layout, self.index, n);
-        }
-    }
-}
-
-impl Drop for Own {
+impl Drop for ScopedWord {
     fn drop(&mut self) {
-        self.arena.0.free(self.layout, self.index);
+        if let Place::Own {
+            arena,
+            layout,
+            index,
+            ..
+        } = &self.place
+        {
+            arena.0.free(*layout, *index);
+        }
     }
 }
 

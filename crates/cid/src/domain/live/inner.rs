@@ -147,6 +147,15 @@ impl Inner {
         unsafe { table.as_ref() }.map(Table::index)
     }
 
+    /// # Safety
+    ///
+    /// This lives as long as `'a`.
+    pub(crate) unsafe fn index_unbound<'a>(&self) -> Option<section::Table<'a>> {
+        let table = self.table.load(Ordering::Acquire);
+        // SAFETY: as in `table`, for as long as the caller says.
+        unsafe { table.as_ref::<'a>() }.map(Table::index)
+    }
+
     /// After a section of this domain was refused, for an id or for a registration
     /// that it did not have.
     #[cold]
