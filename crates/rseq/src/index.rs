@@ -2,6 +2,7 @@
 //! from.
 
 use core::marker::PhantomData;
+use core::mem::offset_of;
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use crate::arch::Operations;
@@ -60,11 +61,14 @@ pub struct Table<'a> {
 #[repr(C, align(64))]
 #[derive(Debug)]
 pub struct TableHead {
-    /// Number of stripes that may be touched.
-    pub limit: AtomicU32,
     /// Number of slots that follow.
     pub cpus: u32,
+    /// Number of stripes that may be touched.
+    pub limit: AtomicU32,
 }
+
+// Sections load both with one instruction.
+const _: () = assert!(offset_of!(TableHead, cpus) == 0 && offset_of!(TableHead, limit) == 4);
 
 /// One slot of a table, on a cache line of its own. Sections load the low half: an
 /// id, or anything at or above the limit for "none".

@@ -65,7 +65,8 @@ macro_rules! remember {
 
 /// Loads the id into `{stripe}`, or goes to `$refused`. One unsigned comparison
 /// refuses a CPU number that is negative, for the thread is not registered then,
-/// or too high; which one it was is found out afterwards.
+/// or too high; which one it was is found out afterwards. A table's two numbers are
+/// loaded at once.
 macro_rules! id {
     (mm_cid, $refused:literal) => {
         concat!(
@@ -86,14 +87,14 @@ macro_rules! id {
         concat!(
             "ldr {stripe:w}, [{area}, {cpu_id}]\n",
             remember!(),
-            "ldr {scratch:w}, [{limit}, {cpus}]\n",
+            "ldr {scratch}, [{limit}, {cpus}]\n",
             "cmp {stripe:w}, {scratch:w}\n",
             "b.hs ",
             $refused,
             "\n",
             "add {stripe}, {limit}, {stripe}, lsl #6\n",
             "ldr {stripe:w}, [{stripe}, {slots}]\n",
-            "ldr {scratch:w}, [{limit}]\n",
+            "lsr {scratch}, {scratch}, #32\n",
             "cmp {stripe:w}, {scratch:w}\n",
             "b.hs ",
             $refused

@@ -62,7 +62,8 @@ macro_rules! remember {
 
 /// Loads the id into `{stripe}`, or goes to `$refused`. One unsigned comparison
 /// refuses a CPU number that is negative, for the thread is not registered then,
-/// or too high; which one it was is found out afterwards.
+/// or too high; which one it was is found out afterwards. A table's two numbers are
+/// loaded at once, into `{area}`, which nobody needs any more.
 macro_rules! id {
     (mm_cid, $refused:literal) => {
         concat!(
@@ -81,13 +82,15 @@ macro_rules! id {
         concat!(
             "mov {stripe:e}, dword ptr [{area} + {cpu_id}]\n",
             remember!(),
-            "cmp {stripe:e}, dword ptr [{limit} + {cpus}]\n",
+            "mov {area}, qword ptr [{limit} + {cpus}]\n",
+            "cmp {stripe:e}, {area:e}\n",
             "jae ",
             $refused,
             "\n",
             "shl {stripe}, 6\n",
+            "shr {area}, 32\n",
             "mov {stripe:e}, dword ptr [{limit} + {stripe} + {slots}]\n",
-            "cmp {stripe:e}, dword ptr [{limit}]\n",
+            "cmp {stripe:e}, {area:e}\n",
             "jae ",
             $refused
         )
