@@ -1,139 +1,18 @@
 //! Domains under real sections: exact, compact, and nothing lost.
 #![cfg(all(target_os = "linux", not(loom)))]
 
-use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Barrier};
+mod common;
+
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use percid_cid::domain::{Admission, Attempts, Policy, Stripes};
-use percid_cid::{Bound, Domain, DomainBuilder, DomainError, Source, possible_cids};
-use percid_rseq::section::{self, WordAddress};
-use percid_rseq::{Refusal, portable};
+use percid_cid::domain::Policy;
+use percid_cid::{Bound, Domain, DomainBuilder, DomainError, possible_cids};
 
-/// Stripes of one cache line each.
-const SHIFT: u32 = 6;
-
-#[repr(align(64))]
-struct Line(AtomicU64);
-
-/// A word in each stripe, and one for the fallback.
-struct Word {
-    lines: Vec<Line>,
-    fallback: AtomicU64,
-}
-
-impl Stripes for Word {
-    fn open(&self, to: u32) -> Result<(), i32> {
-        if to as usize <= self.lines.len() {
-            Ok(())
-        } else {
-            Err(libc::ENOMEM)
-        }
-    }
-
-    fn opened(&self) -> u32 {
-        self.lines.len() as u32
-    }
-}
-
-struct Counter {
-    domain: Domain,
-    word: Arc<Word>,
-}
-
-impl Counter {
-    fn new(domain: &Domain) -> Counter {
-        let word = Arc::new(Word {
-            lines: (0..possible_cids())
-                .map(|_| Line(AtomicU64::new(0)))
-                .collect(),
-            fallback: AtomicU64::new(0),
-        });
-        domain
-            .attach(Arc::clone(&word) as Arc<dyn Stripes>)
-            .expect("room");
-        Counter {
-            domain: domain.clone(),
-            word,
-        }
-    }
-
-    fn add(&self, n: u64) {
-        let address = WordAddress::new(self.word.lines.as_ptr().cast::<u64>().cast_mut());
-        let mut attempts = Attempts::default();
-        let mut aborts = 0;
-        loop {
-            let outcome = match self.domain.index() {
-                // SAFETY: stripes below the limit are open: there is a line for each.
-                Some(index) => unsafe { section::add::<_, SHIFT>(index, address, n) },
-                None => Err(Refusal::BeyondLimit),
-            };
-            match outcome {
-                Ok(()) => return,
-                Err(Refusal::Aborted) if aborts < section::ATTEMPTS => {
-                    aborts += 1;
-                    self.domain.note_abort();
-                }
-                Err(Refusal::NotRegistered | Refusal::BeyondLimit)
-                    if self.domain.admit(&mut attempts) == Admission::Retry => {}
-                Err(_) => return portable::add(&self.word.fallback, n),
-            }
-        }
-    }
-
-    fn total(&self) -> u64 {
-        let lines = self.word.lines.iter();
-        lines
-            .map(|line| line.0.load(Ordering::Relaxed))
-            .sum::<u64>()
-            + self.word.fallback.load(Ordering::Relaxed)
-    }
-
-    /// Ids that were ever added under.
-    fn ids(&self) -> BTreeSet<usize> {
-        (0..self.word.lines.len())
-            .filter(|&id| self.word.lines[id].0.load(Ordering::Relaxed) != 0)
-            .collect()
-    }
-}
-
-/// A domain, unless this host has none by table.
-fn domain(bound: Bound, period: Duration, policy: Policy) -> Option<Domain> {
-    let domain = Domain::builder()
-        .bound(bound)
-        .period(period)
-        .policy(policy)
-        .build()
-        .expect("a domain");
-    if domain.source() != Source::Table {
-        println!("no tables here: {:?}", percid_cid::backend());
-        return None;
-    }
-    Some(domain)
-}
+use common::{Counter, allowed_cpus, domain, pin_to};
 
 const PERIOD: Duration = Duration::from_millis(5);
-
-fn allowed_cpus() -> Vec<usize> {
-    // SAFETY: a set that the call fills.
-    unsafe {
-        let mut set: libc::cpu_set_t = std::mem::zeroed();
-        libc::sched_getaffinity(0, size_of_val(&set), &raw mut set);
-        (0..libc::CPU_SETSIZE as usize)
-            .filter(|&cpu| libc::CPU_ISSET(cpu, &set))
-            .collect()
-    }
-}
-
-fn pin_to(cpus: &[usize]) {
-    // SAFETY: a set of CPUs that exist.
-    unsafe {
-        let mut set: libc::cpu_set_t = std::mem::zeroed();
-        cpus.iter().for_each(|&cpu| libc::CPU_SET(cpu, &mut set));
-        libc::sched_setaffinity(0, size_of_val(&set), &raw const set);
-    }
-}
 
 /// Adds from threads that join and are moved all the time.
 fn roam(counter: &Counter, threads: usize, adds: u64) {
@@ -143,12 +22,14 @@ fn roam(counter: &Counter, threads: usize, adds: u64) {
         for thread in 0..threads {
             let (cpus, start) = (&cpus, &start);
             scope.spawn(move || {
-                let _joined = counter.domain.join();
+                let _joined = counter.domain().join();
                 start.wait();
-                let mut random = 0x9e37_79b9 + thread as u64;
+                let mut random = 0x9e37_79b9_7f4a_7c15 ^ (thread as u64) << 40;
                 for turn in 0..adds {
                     if turn % 64 == 0 {
-                        random = random.wrapping_mul(0x2545_f491_4f6c_dd1d).rotate_left(17) | 1;
+                        random ^= random << 13;
+                        random ^= random >> 7;
+                        random ^= random << 17;
                         pin_to(&[cpus[random as usize % cpus.len()]]);
                     }
                     counter.add(1);
@@ -157,7 +38,7 @@ fn roam(counter: &Counter, threads: usize, adds: u64) {
             });
         }
     });
-    let stats = counter.domain.stats();
+    let stats = counter.domain().stats();
     assert_eq!(counter.total(), threads as u64 * adds, "{stats:?}");
 }
 
@@ -204,10 +85,10 @@ fn who_has_not_joined_takes_nothing() {
     };
     let counter = Counter::new(&domain);
     (0..1000).for_each(|_| counter.add(1));
-    assert_eq!(counter.word.fallback.load(Ordering::Relaxed), 1000);
+    assert_eq!(counter.on_fallback(), 1000);
     let joined = domain.join();
     (0..1000).for_each(|_| counter.add(1));
-    assert!(counter.word.fallback.load(Ordering::Relaxed) < 1100);
+    assert!(counter.on_fallback() < 1100);
     drop(joined);
     assert_eq!(counter.total(), 2000);
 }

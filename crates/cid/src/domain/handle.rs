@@ -167,6 +167,14 @@ impl Domain {
         self.inner().ids_in_use()
     }
 
+    /// The highest id that a CPU holds at this moment, as [`ids_in_use`](Domain::ids_in_use)
+    /// counts them.
+    #[must_use]
+    pub fn highest_in_use(&self) -> Option<u32> {
+        self.inner().tick();
+        self.inner().highest_in_use()
+    }
+
     /// Takes ids away from all CPUs that are not quick to prove their use. It is done
     /// once in a while anyway; this is for a moment when threads have just gone to
     /// sleep.

@@ -123,7 +123,8 @@ impl Inner {
 
     #[cold]
     fn map(&self) -> Result<*mut Table, i32> {
-        let mine = Table::map(possible_cpus())?;
+        // Whoever imagines a larger machine gets its table.
+        let mine = Table::map(possible_cpus().max(possible_cids()))?;
         let swapped = self.table.compare_exchange(
             ptr::null_mut(),
             mine.as_ptr(),
@@ -321,6 +322,10 @@ impl Inner {
 
     pub(crate) fn ids_in_use(&self) -> u32 {
         self.ids.count()
+    }
+
+    pub(crate) fn highest_in_use(&self) -> Option<u32> {
+        self.ids.highest()
     }
 
     pub(crate) fn note_abort(&self) {
