@@ -11,6 +11,7 @@
 //! | [`Limit`] | how many stripes may be touched |
 //! | [`domain`] | ids of a domain, where the kernel keeps none |
 //! | [`thread_stripe`] | the stripe of a thread that cannot run sections |
+//! | [`prepare_unload`] | takes back what a thread has, before the library goes |
 //!
 //! # Example
 //!
@@ -46,4 +47,4 @@ pub use environment::{POSSIBLE_VARIABLE, requested};
 pub use id_set::IdSet;
 pub use limit::Limit;
 #[cfg(not(loom))]
-pub use thread::{THREAD_STRIPES, thread_stripe};
+pub use thread::{THREAD_STRIPES, prepare_unload, thread_stripe};

@@ -9,6 +9,7 @@
 //!
 //! - with every id taken, a thread shares stripe 0;
 //! - where no thread-exit hook can be set, it shares stripe 0;
+//! - a thread that has left ([`prepare_unload`]) takes an id anew when it comes back;
 //! - in the child of a fork the ids of threads that are gone are free again, and
 //!   the surviving thread may come to share its id with a new one.
 
@@ -22,10 +23,14 @@ pub const THREAD_STRIPES: u32 = IdSet::CAPACITY;
 /// The stripe of all threads without one of their own.
 const SHARED: u32 = 0;
 
+/// What a thread without an id has in [`STRIPE`]: its low bits are [`SHARED`] plus
+/// one, and no id is that high.
+const NO_ID: u32 = SHARED + THREAD_STRIPES + 1;
+
 static IDS: IdSet = IdSet::new();
 
 thread_local! {
-    /// This thread's stripe plus one; 0: none taken yet. Atomic against signal
+    /// This thread's id plus one, or [`NO_ID`]; 0: none asked for yet. Atomic against signal
     /// handlers of the same thread; no destructor, so that it can be used in them
     /// and in other destructors.
     static STRIPE: AtomicU32 = const { AtomicU32::new(0) };
@@ -51,30 +56,67 @@ pub fn thread_stripe() -> u32 {
     // Ordering: Relaxed, here and below: only this thread and its handlers look.
     match STRIPE.with(|stripe| stripe.load(Ordering::Relaxed)) {
         0 => thread_stripe_slow(),
-        stripe => stripe - 1,
+        stripe => of_entry(stripe),
     }
 }
+
+/// The stripe that an entry stands for.
+const fn of_entry(entry: u32) -> u32 {
+    (entry - 1) % THREAD_STRIPES
+}
+
+const _: () = assert!(of_entry(NO_ID) == SHARED && THREAD_STRIPES.is_power_of_two());
 
 #[cold]
 fn thread_stripe_slow() -> u32 {
     forget_the_dead();
     let mine = IDS.acquire();
-    let stripe = mine.unwrap_or(SHARED);
-    let kept = STRIPE
-        .with(|slot| slot.compare_exchange(0, stripe + 1, Ordering::Relaxed, Ordering::Relaxed));
+    let entry = mine.map_or(NO_ID, |id| id + 1);
+    let kept =
+        STRIPE.with(|slot| slot.compare_exchange(0, entry, Ordering::Relaxed, Ordering::Relaxed));
     match (kept, mine) {
         // A handler that interrupted this function has taken one meanwhile.
         (Err(taken), Some(id)) => {
             IDS.release(id);
-            taken - 1
+            of_entry(taken)
         }
         (Ok(_), Some(id)) if exit::hook(id).is_err() => {
-            leave(id);
-            STRIPE.with(|slot| slot.store(SHARED + 1, Ordering::Relaxed));
+            STRIPE.with(|slot| slot.store(NO_ID, Ordering::Relaxed));
+            IDS.release(id);
             SHARED
         }
-        (Err(taken), None) => taken - 1,
-        (Ok(_), _) => stripe,
+        (Err(taken), None) => of_entry(taken),
+        (Ok(_), _) => of_entry(entry),
+    }
+}
+
+/// Readies the calling thread for the unloading of the library that this copy of the
+/// crate is part of: gives its stripe back, and calls
+/// [`percid_rseq::prepare_unload`], which says when a thread has to do this.
+///
+/// ```
+/// let _stripe = percid_cid::thread_stripe();
+/// percid_cid::prepare_unload();
+/// ```
+///
+/// # Fork and signals
+///
+/// May be called from a signal handler.
+pub fn prepare_unload() {
+    if STRIPE.with(|slot| slot.load(Ordering::Relaxed)) != 0 {
+        give_back();
+    }
+    percid_rseq::prepare_unload();
+}
+
+#[cold]
+fn give_back() {
+    // Whoever swaps it out releases it. A handler between the two lines may have
+    // taken another id, which then returns only with the process: a stripe less.
+    let entry = STRIPE.with(|slot| slot.swap(0, Ordering::Relaxed));
+    exit::unhook();
+    if (1..NO_ID).contains(&entry) {
+        IDS.release(entry - 1);
     }
 }
 
@@ -99,57 +141,25 @@ fn leave(id: u32) {
     IDS.release(id);
 }
 
-/// A POSIX key: unlike a destructor of `thread_local!` it can be set in a signal
-/// handler, since libc keeps the first few values in the thread itself.
 #[cfg(unix)]
 mod exit {
-    use core::ptr;
-    use core::sync::atomic::{AtomicU64, Ordering};
+    use core::ffi::c_void;
+    use core::num::NonZeroUsize;
 
-    /// The key plus one; 0: not made yet.
-    static KEY: AtomicU64 = AtomicU64::new(0);
+    use percid_rseq::ExitKey;
 
-    /// glibc keeps the first values in the thread and allocates for others, which a
-    /// signal handler must not.
-    const WITHOUT_ALLOCATION: u64 = 32;
+    static KEY: ExitKey = ExitKey::new(at_thread_exit);
 
     pub(super) fn hook(id: u32) -> Result<(), ()> {
-        // The value must not be null, or the destructor does not run.
-        let value = ptr::without_provenance(id as usize + 1);
-        let key = key()?;
-        if cfg!(target_env = "gnu") && key as u64 >= WITHOUT_ALLOCATION {
-            return Err(());
-        }
-        // SAFETY: a key that this module made.
-        match unsafe { libc::pthread_setspecific(key, value) } {
-            0 => Ok(()),
-            _ => Err(()),
-        }
+        KEY.set(NonZeroUsize::MIN.saturating_add(id as usize))
+            .map_err(drop)
     }
 
-    fn key() -> Result<libc::pthread_key_t, ()> {
-        // Ordering: Relaxed. The key is a number; libc orders what it stands for.
-        let known = KEY.load(Ordering::Relaxed);
-        if known != 0 {
-            return Ok((known - 1) as libc::pthread_key_t);
-        }
-        let mut made = 0;
-        // SAFETY: a valid place for the key and a destructor of the right type.
-        if unsafe { libc::pthread_key_create(&raw mut made, Some(at_thread_exit)) } != 0 {
-            return Err(());
-        }
-        let mine = made as u64 + 1;
-        match KEY.compare_exchange(0, mine, Ordering::Relaxed, Ordering::Relaxed) {
-            Ok(_) => Ok(made),
-            Err(first) => {
-                // SAFETY: nobody has seen the key that lost.
-                unsafe { libc::pthread_key_delete(made) };
-                Ok((first - 1) as libc::pthread_key_t)
-            }
-        }
+    pub(super) fn unhook() {
+        KEY.clear();
     }
 
-    extern "C" fn at_thread_exit(value: *mut libc::c_void) {
+    unsafe extern "C" fn at_thread_exit(value: *mut c_void) {
         super::leave((value.addr() - 1) as u32);
     }
 }
@@ -172,6 +182,10 @@ mod exit {
 
     pub(super) fn hook(id: u32) -> Result<(), ()> {
         HOOK.try_with(|hook| hook.0.set(Some(id))).map_err(drop)
+    }
+
+    pub(super) fn unhook() {
+        let _ = HOOK.try_with(|hook| hook.0.set(None));
     }
 }
 
@@ -211,6 +225,22 @@ mod tests {
             // Twenty rounds of sixteen fit only because ids are returned.
             assert!(stripes.iter().all(|&stripe| stripe < THREAD_STRIPES));
         }
+    }
+
+    #[test]
+    fn a_thread_that_leaves_gives_its_id_back() {
+        let _alone = ALONE.lock();
+        std::thread::spawn(|| {
+            let mine = thread_stripe();
+            prepare_unload();
+            let other = std::thread::spawn(thread_stripe).join().unwrap();
+            assert_eq!(other, mine, "the lowest free id");
+            assert_eq!(thread_stripe(), mine);
+            prepare_unload();
+            prepare_unload();
+        })
+        .join()
+        .unwrap();
     }
 
     #[test]

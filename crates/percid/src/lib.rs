@@ -35,6 +35,17 @@
 //! `fork` starts with its parent's counts and counts on by itself. Between
 //! `vfork` and `exec` use nothing of this crate: the child shares its parent's
 //! registration, and nothing can see that.
+//!
+//! # Libraries that are loaded and unloaded
+//!
+//! In a shared library that may be closed with `dlclose`, each thread calls
+//! [`prepare_unload`] after its last use of the library; [`PrepareUnload`] does it at
+//! the end of an entry point. Otherwise the kernel kills a thread that it finds with a
+//! section in code that is gone. A library that cannot do that must stay loaded: link
+//! it with `-C link-arg=-Wl,-z,nodelete`. `percid-rseq` says more.
+//!
+//! What the library's counters held stays reserved until the process ends: address
+//! space, and the few pages that were used.
 
 #[cfg_attr(loom, allow(dead_code, reason = "only the models run"))]
 mod arena;
@@ -43,6 +54,8 @@ mod counter;
 #[cfg(not(loom))]
 mod scope;
 mod sync;
+#[cfg(not(loom))]
+mod unload;
 
 pub use arena::ArenaError;
 #[cfg(not(loom))]
@@ -56,3 +69,4 @@ pub use percid_cid::{
 };
 #[cfg(not(loom))]
 pub use scope::{Process, Scope};
+pub use unload::{PrepareUnload, prepare_unload};

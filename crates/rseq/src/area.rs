@@ -38,6 +38,12 @@ impl Area {
     pub(crate) fn is_registered(&self) -> bool {
         self.cpu_id.load(Ordering::Relaxed).cast_signed() >= 0
     }
+
+    /// Has the kernel forget the section that the thread ran last. Not inside one.
+    // Ordering: Relaxed. The kernel reads in this very thread's context.
+    pub(crate) fn disarm(&self) {
+        self.rseq_cs.store(0, Ordering::Relaxed);
+    }
 }
 
 const _: () = assert!(offset_of!(Area, cpu_id) == 4 && offset_of!(Area, rseq_cs) == 8);

@@ -50,7 +50,9 @@ impl Features {
     /// Bytes to register for an area of our own: all that is advertised, and
     /// never less than the first version had.
     pub(crate) fn size_to_register(size: u32, align: u32) -> u32 {
-        size.max(ORIGINAL_SIZE).next_multiple_of(align.max(1))
+        size.max(ORIGINAL_SIZE)
+            .checked_next_multiple_of(align.max(1))
+            .unwrap_or(u32::MAX)
     }
 }
 
@@ -100,5 +102,7 @@ mod tests {
         assert_eq!(Features::size_to_register(20, 32), 32);
         assert_eq!(Features::size_to_register(28, 32), 32);
         assert_eq!(Features::size_to_register(33, 64), 64);
+        assert_eq!(Features::size_to_register(28, 0), 32);
+        assert_eq!(Features::size_to_register(u32::MAX, 64), u32::MAX);
     }
 }

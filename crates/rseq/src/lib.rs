@@ -14,6 +14,7 @@
 //! | part | what it does |
 //! | --- | --- |
 //! | [`enter_thread`], [`Registration`] | finds libc's rseq area or registers one |
+//! | [`prepare_unload`] | takes back what a thread has of this copy |
 //! | [`Features`] | what the kernel and the area offer |
 //! | [`section`] | the operations, one contract for every architecture |
 //! | [`portable`] | the same operations as atomics, for threads that run no sections |
@@ -50,12 +51,20 @@
 //! # Libraries that are loaded and unloaded
 //!
 //! The kernel looks at the last section of a thread until the thread runs another
-//! one, and libc calls a destructor of this crate when a thread ends. A shared
-//! library that uses percid must therefore stay loaded: link it with
-//! `-C link-arg=-Wl,-z,nodelete`. Its thread-locals use the little space that libc
-//! keeps for libraries loaded later (glibc: enough for a few copies; musl: none, so
-//! there percid must be part of the program). Rust `dylib`s (`-C prefer-dynamic`)
-//! cannot share the crate: its assembly names symbols that they do not export.
+//! one, and libc calls a destructor of this crate when a thread ends. So a shared
+//! library that uses percid must not simply be closed with `dlclose`: either
+//!
+//! - each thread that has used it calls [`prepare_unload`] after its last use, also
+//!   threads that are asleep when the library goes: a library whose threads are its
+//!   host's ends each of its entry points with it; or
+//! - it stays loaded: link it with `-C link-arg=-Wl,-z,nodelete`.
+//!
+//! What belongs to no thread is taken back when the library is unloaded (glibc; other
+//! libcs do not unload). Its thread-locals use the little space that libc keeps for
+//! libraries loaded later (glibc: enough for a few copies, and it is had back when the
+//! one that was loaded last goes first; musl: none, so there percid must be part of
+//! the program). Rust `dylib`s (`-C prefer-dynamic`) cannot share the crate: its
+//! assembly names symbols that they do not export.
 #![no_std]
 #![cfg_attr(
     not(all(
@@ -68,23 +77,41 @@
 mod arch;
 mod area;
 mod errno;
+#[cfg(unix)]
+mod exit_key;
 mod features;
 mod index;
 #[cfg(percid_inject)]
 pub mod inject;
 pub mod membarrier;
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+mod own;
+#[cfg(not(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
+#[path = "own_none.rs"]
+mod own;
 pub mod portable;
 mod possible;
 mod refusal;
 mod registration;
 pub mod section;
+mod unload;
 
 pub use area::{ThreadIds, thread_ids};
 pub use errno::Preserved;
+#[cfg(unix)]
+#[doc(hidden)]
+pub use exit_key::{ExitKey, ExitKeyError};
 pub use features::Features;
 pub use possible::possible_cpus;
 pub use refusal::Refusal;
 pub use registration::{Owner, Registration, RegistrationError, enter_thread, registration};
+pub use unload::prepare_unload;
 
 /// For this project's tests only; not part of the interface.
 #[doc(hidden)]

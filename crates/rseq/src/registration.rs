@@ -15,7 +15,7 @@ use core::fmt;
 
 use crate::errno::Preserved;
 use crate::features::Features;
-use crate::{arch, area};
+use crate::{arch, area, own};
 
 /// Who registered the areas of this process's threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +103,9 @@ pub fn registration() -> Result<Registration, RegistrationError> {
 ///
 /// # Errors
 ///
-/// Why the thread cannot run sections.
+/// Why the thread cannot run sections. Where the kernel refused, it is not asked
+/// again by this thread, nor by a child that it forks, until it has called
+/// [`prepare_unload`](crate::prepare_unload).
 ///
 /// # Fork and signals
 ///
@@ -112,7 +114,7 @@ pub fn registration() -> Result<Registration, RegistrationError> {
 pub fn enter_thread() -> Result<(), RegistrationError> {
     let _errno = Preserved::new();
     let Some((area, _)) = libc_registered() else {
-        return own::enter().map(drop);
+        return own::enter().map(drop).inspect_err(|_| set_unregistered());
     };
     // SAFETY: libc's area of this thread, mapped for as long as the thread runs.
     if unsafe { (*area).is_registered() } {
@@ -130,9 +132,14 @@ fn libc_registered() -> Option<(*mut area::Area, u32)> {
     arch::libc_area().filter(|&(_, size)| size > 0)
 }
 
+/// libc's area of the calling thread if libc uses it.
+pub(crate) fn area_of_libc() -> Option<*mut area::Area> {
+    libc_registered().map(|(area, _)| area)
+}
+
 /// Points a thread that is not registered to its own area, which says so: such
 /// threads must not all arm their sections in one place.
-fn set_unregistered() {
+pub(crate) fn set_unregistered() {
     // SAFETY: this thread's, and not registered: libc's is another one.
     unsafe { arch::set_thread_area(arch::own_area()) };
 }
@@ -155,142 +162,6 @@ fn of_own(size: u32) -> Registration {
     }
 }
 
-/// Areas of our own.
-#[cfg(all(
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-))]
-mod own {
-    use core::ptr;
-    use core::sync::atomic::{AtomicU32, Ordering};
-
-    use super::RegistrationError;
-    use crate::area::{Area, OWN_AREA_ALIGN, OWN_AREA_SIZE};
-    use crate::errno::errno;
-    use crate::features::{Features, advertised};
-    use crate::{arch, section};
-
-    const RSEQ_FLAG_UNREGISTER: libc::c_int = 1;
-
-    /// The key whose destructor unregisters, plus one; 0: not made yet.
-    static EXIT_KEY: AtomicU32 = AtomicU32::new(0);
-
-    /// Registers the calling thread's own area, if that has not happened, and
-    /// returns its size.
-    pub(super) fn enter() -> Result<u32, RegistrationError> {
-        if !section::SUPPORTED {
-            return Err(RegistrationError::UnsupportedTarget);
-        }
-        let size = size()?;
-        let area = arch::own_area();
-        // SAFETY: `own_area` is this thread's, mapped for as long as it runs.
-        if unsafe { (*area).is_registered() } {
-            // SAFETY: as above; registered, and the hook takes it back.
-            unsafe { arch::set_thread_area(area) };
-            return Ok(size);
-        }
-        // The hook first: it finds nothing to undo if the kernel refuses.
-        hook_thread_exit()?;
-        register(area, size)?;
-        // SAFETY: as above.
-        unsafe { arch::set_thread_area(area) };
-        Ok(size)
-    }
-
-    /// Bytes to register: all that the kernel advertises.
-    fn size() -> Result<u32, RegistrationError> {
-        let (size, align) = advertised();
-        let size = Features::size_to_register(size, align);
-        if size as usize > OWN_AREA_SIZE || align as usize > OWN_AREA_ALIGN {
-            return Err(RegistrationError::AreaTooSmall);
-        }
-        Ok(size)
-    }
-
-    /// A handler may interrupt this anywhere and register the area itself: the
-    /// kernel then says that it is.
-    fn register(area: *mut Area, size: u32) -> Result<(), RegistrationError> {
-        match rseq(area, size, 0) {
-            Ok(()) => Ok(()),
-            Err(libc::ENOSYS) => Err(RegistrationError::NoSyscall),
-            // SAFETY: this thread's area.
-            Err(libc::EBUSY) if unsafe { (*area).is_registered() } => Ok(()),
-            Err(libc::EBUSY | libc::EINVAL | libc::EPERM) => Err(RegistrationError::Taken),
-            Err(errno) => Err(RegistrationError::Refused(errno)),
-        }
-    }
-
-    /// Whether it was registered. From then on the kernel has it say that it is
-    /// not, and sections of this thread fall back.
-    pub(super) fn unregister(area: *mut Area, size: u32) -> bool {
-        rseq(area, size, RSEQ_FLAG_UNREGISTER).is_ok()
-    }
-
-    fn rseq(area: *mut Area, size: u32, flags: libc::c_int) -> Result<(), i32> {
-        // SAFETY: the area is this thread's, large and aligned enough; the kernel
-        // checks everything else.
-        let result = unsafe { libc::syscall(libc::SYS_rseq, area, size, flags, arch::SIGNATURE) };
-        if result == 0 { Ok(()) } else { Err(errno()) }
-    }
-
-    /// Has the area unregistered when the thread ends: it must not outlive the
-    /// thread's static block, which some libcs unmap while the thread still runs
-    /// (musl, detached threads).
-    fn hook_thread_exit() -> Result<(), RegistrationError> {
-        /// glibc keeps the first values in the thread and allocates for others,
-        /// which a signal handler must not.
-        const WITHOUT_ALLOCATION: libc::pthread_key_t = 32;
-        // Ordering: Relaxed. Only this thread looks.
-        if arch::ending().load(Ordering::Relaxed) {
-            return Err(RegistrationError::NoThreadExit);
-        }
-        let key = exit_key()?;
-        if cfg!(target_env = "gnu") && key >= WITHOUT_ALLOCATION {
-            // glibc keeps the static block until the kernel says that the thread is
-            // gone, and does not unregister its own areas either.
-            return Ok(());
-        }
-        // Any value but null runs the destructor.
-        // SAFETY: a key that this module made.
-        match unsafe { libc::pthread_setspecific(key, ptr::dangling::<u8>().cast()) } {
-            0 => Ok(()),
-            _ => Err(RegistrationError::NoThreadExit),
-        }
-    }
-
-    fn exit_key() -> Result<libc::pthread_key_t, RegistrationError> {
-        // Ordering: Relaxed. The key is a number; libc orders what it stands for.
-        if let Some(key) = EXIT_KEY.load(Ordering::Relaxed).checked_sub(1) {
-            return Ok(key);
-        }
-        let mut made = 0;
-        // SAFETY: a valid place for the key and a destructor of the right type.
-        if unsafe { libc::pthread_key_create(&raw mut made, Some(at_thread_exit)) } != 0 {
-            return Err(RegistrationError::NoThreadExit);
-        }
-        match EXIT_KEY.compare_exchange(0, made + 1, Ordering::Relaxed, Ordering::Relaxed) {
-            Ok(_) => Ok(made),
-            Err(first) => {
-                // SAFETY: nobody has seen the key that lost.
-                unsafe { libc::pthread_key_delete(made) };
-                Ok(first - 1)
-            }
-        }
-    }
-
-    /// From here on this thread does not register again: destructors that come
-    /// later fall back.
-    extern "C" fn at_thread_exit(_: *mut libc::c_void) {
-        // Ordering: Relaxed. Only this thread looks; a handler between the two
-        // lines finds the area still registered.
-        arch::ending().store(true, Ordering::Relaxed);
-        if let Ok(size) = size() {
-            // A failure would mean that it was not registered: nothing to undo.
-            let _ = unregister(arch::own_area(), size);
-        }
-    }
-}
-
 /// Faults that tests need and nobody else may want.
 #[cfg(all(
     target_os = "linux",
@@ -303,7 +174,7 @@ pub(crate) mod testing {
     pub fn unregister_thread() -> bool {
         let area = crate::arch::thread_area();
         match super::registration() {
-            Ok(registration) => super::own::unregister(area, registration.size),
+            Ok(registration) => crate::own::unregister(area, registration.size),
             _ => false,
         }
     }
@@ -318,17 +189,5 @@ pub(crate) mod testing {
     #[must_use]
     pub fn unregister_thread() -> bool {
         false
-    }
-}
-
-#[cfg(not(all(
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-)))]
-mod own {
-    use super::RegistrationError;
-
-    pub(super) fn enter() -> Result<u32, RegistrationError> {
-        Err(RegistrationError::UnsupportedTarget)
     }
 }

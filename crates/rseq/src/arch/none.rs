@@ -1,7 +1,7 @@
 //! The body of targets without sections: every operation refuses.
 
 use core::ptr;
-use core::sync::atomic::AtomicBool;
+use core::sync::atomic::AtomicU32;
 
 use crate::Refusal;
 use crate::arch::Operations;
@@ -22,9 +22,9 @@ pub(crate) fn thread_area() -> *mut Area {
 /// Never called: a thread cannot enter here.
 pub(crate) unsafe fn set_thread_area(_: *mut Area) {}
 
-pub(crate) fn ending() -> &'static AtomicBool {
-    static NEVER: AtomicBool = AtomicBool::new(false);
-    &NEVER
+pub(crate) fn thread_state() -> &'static AtomicU32 {
+    static NOBODYS: AtomicU32 = AtomicU32::new(0);
+    &NOBODYS
 }
 
 pub(crate) fn own_area() -> *mut Area {

@@ -1,7 +1,7 @@
 //! The thread's pointer to its area, and libc's.
 
 use core::arch::{asm, global_asm};
-use core::sync::atomic::AtomicBool;
+use core::sync::atomic::AtomicU32;
 
 use crate::area::{Area, OWN_AREA_ALIGN, OWN_AREA_SIZE};
 
@@ -47,7 +47,7 @@ global_asm!(
     concat!(".size ", symbol!("thread_area"), ", 16"),
     concat!(symbol!("thread_area"), ":"),
     concat!(".quad ", symbol!("nobodys_area")),
-    ".quad 0", // whether the thread is ending
+    ".quad 0", // the thread's state
     ".popsection",
     align = const OWN_AREA_ALIGN,
     size = const OWN_AREA_SIZE,
@@ -105,22 +105,22 @@ pub(crate) unsafe fn set_thread_area(area: *mut Area) {
     }
 }
 
-/// Whether this thread is ending and must not register an area any more.
-pub(crate) fn ending() -> &'static AtomicBool {
-    let ending: *const AtomicBool;
-    // SAFETY: computes the address of a flag that stands behind the pointer to the
+/// What is known of this thread's registration, in the words of `own`; 0 at first.
+pub(crate) fn thread_state() -> &'static AtomicU32 {
+    let state: *const AtomicU32;
+    // SAFETY: computes the address of a word that stands behind the pointer to the
     // thread's area.
     unsafe {
         asm!(
-            "mov {ending}, qword ptr fs:[0]",
-            "lea {ending}, [{ending} + {offset} + 8]",
+            "mov {state}, qword ptr fs:[0]",
+            "lea {state}, [{state} + {offset} + 8]",
             offset = in(reg) thread_area_offset(),
-            ending = out(reg) ending,
+            state = out(reg) state,
             options(nostack, preserves_flags, readonly),
         );
         // SAFETY: zero or what was stored through this type. The caller does not
         // keep it beyond the thread's end.
-        &*ending
+        &*state
     }
 }
 

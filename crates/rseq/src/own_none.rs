@@ -1,0 +1,9 @@
+//! Areas of our own where there are no sections: none.
+
+use crate::RegistrationError;
+
+pub(crate) fn enter() -> Result<u32, RegistrationError> {
+    Err(RegistrationError::UnsupportedTarget)
+}
+
+pub(crate) fn leave() {}
