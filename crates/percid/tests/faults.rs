@@ -4,7 +4,7 @@
 mod support;
 
 use percid::{ArenaError, Counter, Reason, Source, arena_stats, backend};
-use support::{forbid, in_child, limit_address_space, resident};
+use support::{forbid, in_child, limit_address_space, resident, without_libcs_areas};
 
 static COUNTER: Counter = Counter::new();
 
@@ -75,10 +75,7 @@ fn the_environment_asks_for_the_fallback() {
 
 #[test]
 fn libc_does_not_register() {
-    let tune = |child: &mut std::process::Command| {
-        child.env("GLIBC_TUNABLES", "glibc.pthread.rseq=0");
-    };
-    if !in_child("libc_does_not_register", tune) {
+    if !in_child("libc_does_not_register", without_libcs_areas) {
         return;
     }
     counts_exactly();
@@ -96,10 +93,7 @@ fn libc_does_not_register() {
 /// Another library's area, registered before percid looks.
 #[test]
 fn somebody_else_registered() {
-    let tune = |child: &mut std::process::Command| {
-        child.env("GLIBC_TUNABLES", "glibc.pthread.rseq=0");
-    };
-    if !in_child("somebody_else_registered", tune) {
+    if !in_child("somebody_else_registered", without_libcs_areas) {
         return;
     }
     #[repr(align(64))]

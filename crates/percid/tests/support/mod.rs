@@ -1,6 +1,11 @@
 //! What several tests need: hosts made worse than they are, and children.
 #![allow(dead_code, reason = "each test uses a part")]
 
+#[path = "../../../rseq/tests/support/child.rs"]
+mod child;
+#[path = "../../../rseq/tests/support/seccomp.rs"]
+mod seccomp;
+
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,6 +13,11 @@ use std::time::Duration;
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
+
+#[allow(unused_imports, reason = "each test uses a part")]
+pub(crate) use child::{Side, in_child, passed, split, without_libcs_areas};
+#[allow(unused_imports, reason = "each test uses a part")]
+pub(crate) use seccomp::{Fate, catch, forbid};
 
 /// Counters on every backend of this process, by name.
 pub(crate) fn counters() -> [(&'static str, percid::Counter); 2] {
@@ -89,36 +99,6 @@ pub(crate) fn handle(signal: i32, handler: extern "C" fn(i32)) {
     assert_eq!(result, 0);
 }
 
-/// Marks a child of a test: the same test in a process of its own.
-const CHILD: &str = "PERCID_TEST_CHILD";
-
-/// Runs the rest of the calling test in a fresh process, which `prepare` may make
-/// worse before it starts. True in that child.
-///
-/// The child gets none of the variables that choose a backend but those that
-/// `prepare` sets.
-pub(crate) fn in_child(test: &str, prepare: impl FnOnce(&mut Command)) -> bool {
-    if std::env::var(CHILD).is_ok_and(|child| child == test) {
-        return true;
-    }
-    let mut command = Command::new(std::env::current_exe().expect("this test's program"));
-    command.args(["--exact", test, "--nocapture", "--test-threads=1"]);
-    command
-        .env(CHILD, test)
-        .env_remove("PERCID_BACKEND")
-        .env_remove("GLIBC_TUNABLES");
-    prepare(&mut command);
-    let output = command.output().expect("a child");
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && text.contains("1 passed"),
-        "the child failed: {}\n{text}{}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    );
-    false
-}
-
 /// Limits the address space of a child.
 pub(crate) fn limit_address_space(command: &mut Command, bytes: u64) {
     let limit = libc::rlimit {
@@ -133,50 +113,6 @@ pub(crate) fn limit_address_space(command: &mut Command, bytes: u64) {
                 _ => Err(std::io::Error::last_os_error()),
             },
         );
-    }
-}
-
-/// Makes system calls fail with `ENOSYS` in a child, as old kernels and sandboxes
-/// do.
-pub(crate) fn forbid(command: &mut Command, calls: &'static [i64]) {
-    // SAFETY: prctl may be called between fork and exec, and nothing allocates.
-    unsafe { command.pre_exec(move || install_filter(calls)) };
-}
-
-fn install_filter(calls: &[i64]) -> std::io::Result<()> {
-    const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
-    const JUMP_IF_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
-    const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
-    const MOST: usize = 4;
-    let step = |code, jt, k| libc::sock_filter { code, jt, jf: 0, k };
-    let mut program = [step(RETURN, 0, libc::SECCOMP_RET_ALLOW); MOST + 3];
-    assert!(calls.len() <= MOST);
-    program[0] = step(LOAD, 0, 0); // the system call's number
-    for (place, &call) in calls.iter().enumerate() {
-        // Jumps over the other comparisons and the permission.
-        program[1 + place] = step(JUMP_IF_EQUAL, (calls.len() - place) as u8, call as u32);
-    }
-    let refused = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
-    program[calls.len() + 2] = step(RETURN, 0, refused);
-    let filter = libc::sock_fprog {
-        len: calls.len() as u16 + 3,
-        filter: program.as_mut_ptr(),
-    };
-    // SAFETY: a valid program that outlives the calls.
-    let results = unsafe {
-        [
-            libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0),
-            libc::prctl(
-                libc::PR_SET_SECCOMP,
-                libc::SECCOMP_MODE_FILTER,
-                &raw const filter,
-            ),
-        ]
-    };
-    if results == [0, 0] {
-        Ok(())
-    } else {
-        Err(std::io::Error::last_os_error())
     }
 }
 
