@@ -59,17 +59,14 @@ pub(crate) fn leave() {
     }
     let _errno = Preserved::new();
     let area = arch::own_area();
-    // SAFETY: this thread's; says below whether it is registered.
+    // SAFETY: this thread's, and unregistered below.
     unsafe { arch::set_thread_area(area) };
     // The hook first: a handler in between finds the area registered, and so does not
     // hook again.
     EXIT_KEY.clear();
+    take_back();
     // SAFETY: this thread's.
-    let area_ref = unsafe { &*area };
-    if let (true, Ok(size)) = (area_ref.is_registered(), size()) {
-        unregister(area, size);
-    }
-    area_ref.disarm();
+    unsafe { (*area).disarm() };
     let state = arch::thread_state();
     if state.load(Ordering::Relaxed) != ENDING {
         state.store(UNKNOWN, Ordering::Relaxed);
@@ -144,9 +141,16 @@ fn hook_thread_exit() -> Result<(), RegistrationError> {
 unsafe extern "C" fn at_thread_exit(_: *mut c_void) {
     // A handler between the two lines finds the area still registered.
     arch::thread_state().store(ENDING, Ordering::Relaxed);
-    if let Ok(size) = size() {
-        // A failure would mean that it was not registered: nothing to undo.
-        let _ = unregister(arch::own_area(), size);
+    take_back();
+}
+
+/// Unregisters the thread's area, if it is registered.
+fn take_back() {
+    let area = arch::own_area();
+    // SAFETY: this thread's.
+    if let (true, Ok(size)) = (unsafe { (*area).is_registered() }, size()) {
+        // Where a filter refuses even this, the area stays with the kernel.
+        let _ = unregister(area, size);
     }
 }
 
