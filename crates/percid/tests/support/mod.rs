@@ -15,7 +15,7 @@ use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
 #[allow(unused_imports, reason = "each test uses a part")]
-pub(crate) use child::{Side, in_child, passed, split, without_libcs_areas};
+pub(crate) use child::{Side, in_child, panics_end_the_process, split, without_libcs_areas};
 #[allow(unused_imports, reason = "each test uses a part")]
 pub(crate) use seccomp::{Fate, catch, forbid};
 

@@ -8,7 +8,7 @@ use percid::Counter;
 use percid_rseq::section;
 
 use crate::plugin::Plugin;
-use crate::support::{Side, handle, in_child, split, without_libcs_areas};
+use crate::support::{Side, handle, in_child, panics_end_the_process, split, without_libcs_areas};
 
 const THREADS: usize = 3;
 
@@ -39,16 +39,6 @@ fn live_on() {
         std::thread::yield_now();
         (0..100).for_each(|_| std::hint::spin_loop());
     }
-}
-
-/// Ends the process at the first panic: threads that wait for one that has panicked
-/// would wait for ever.
-fn panics_end_the_process() {
-    let report = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        report(panic);
-        std::process::exit(101);
-    }));
 }
 
 /// The process's timer, for as long as it lives.

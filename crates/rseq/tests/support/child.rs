@@ -33,7 +33,7 @@ pub(crate) fn split(test: &str, prepare: impl FnOnce(&mut Command)) -> Side {
 }
 
 /// Whether a child came to the end of its test.
-pub(crate) fn passed(output: &Output) -> bool {
+fn passed(output: &Output) -> bool {
     output.status.success() && String::from_utf8_lossy(&output.stdout).contains("1 passed")
 }
 
@@ -57,4 +57,14 @@ pub(crate) fn in_child(test: &str, prepare: impl FnOnce(&mut Command)) -> bool {
 /// Keeps libc from registering areas, where it would.
 pub(crate) fn without_libcs_areas(command: &mut Command) {
     command.env("GLIBC_TUNABLES", "glibc.pthread.rseq=0");
+}
+
+/// Has the first panic end the process, in a child: threads that wait for one that has panicked
+/// would wait for ever.
+pub(crate) fn panics_end_the_process() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::exit(101);
+    }));
 }
