@@ -156,7 +156,9 @@ boot() {
     local program name
     for program in $programs; do
         name=${program##*/}
-        cp "$program" "$tree/tests/${name%-*}"
+        # Two crates may have tests of the same name.
+        [[ -e $tree/tests/${name%-*} ]] || name=${name%-*}
+        cp "$program" "$tree/tests/$name"
     done
     write_init "$tree/init"
     (cd "$tree" && find . | cpio -o -H newc --quiet | gzip -1) >"$ROOT/tmp/initrd.gz"

@@ -1,0 +1,147 @@
+//! Every operation by every kind of index.
+
+use std::ptr;
+use std::sync::atomic::{AtomicU32, AtomicU64};
+
+use percid_rseq::section::{self, Cpu, Index, MmCid, Slot, Table, TableHead, WordAddress};
+use percid_rseq::{Refusal, possible_cpus};
+
+/// What operations work on: a word in stripe 0, and memory of the caller's.
+#[derive(Clone, Copy)]
+pub(crate) struct Memory {
+    pub(crate) word: *mut u64,
+    pub(crate) other: *mut u64,
+}
+
+/// Two pages. Stripes are a page apart, so that any id but 0 would be outside.
+pub(crate) const PAGE: usize = 65_536;
+
+impl Memory {
+    /// Pages that nobody may touch.
+    pub(crate) fn forbidden() -> Memory {
+        Memory::map(libc::PROT_NONE)
+    }
+
+    /// Pages of zeros.
+    pub(crate) fn zeros() -> Memory {
+        Memory::map(libc::PROT_READ | libc::PROT_WRITE)
+    }
+
+    fn map(protection: libc::c_int) -> Memory {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        // SAFETY: a new mapping, never taken away.
+        let start = unsafe { libc::mmap(ptr::null_mut(), 2 * PAGE, protection, flags, -1, 0) };
+        assert_ne!(start, libc::MAP_FAILED);
+        Memory {
+            word: start.cast(),
+            other: start.wrapping_byte_add(PAGE).cast(),
+        }
+    }
+}
+
+/// Calls every operation once, and again while the kernel aborts it.
+///
+/// # Safety
+///
+/// The memory is the thread's own, or the operations cannot commit.
+pub(crate) unsafe fn every(
+    index: impl Index,
+    memory: Memory,
+    mut see: impl FnMut(&'static str, Result<(), Refusal>),
+) {
+    const SHIFT: u32 = PAGE.ilog2();
+    let word = WordAddress::new(memory.word);
+    let (other, bytes) = (memory.other, memory.other.cast::<u8>());
+    macro_rules! see {
+        ($($operation:ident($($argument:expr),*);)*) => {$(
+            let outcome = loop {
+                // SAFETY: the caller vouches for the memory; lengths fit in it.
+                let tried = unsafe { section::$operation::<_, SHIFT>(index, word, $($argument),*) };
+                if !matches!(tried, Err(Refusal::Aborted)) {
+                    break tried;
+                }
+            };
+            see(stringify!($operation), outcome.map(drop));
+        )*};
+    }
+    see! {
+        load();
+        list_pop(0);
+        array_pop();
+        array_pop_batch(other, 4);
+        copy_pop(bytes, 24);
+        copy_out(bytes, 24);
+        add_through(8, 1);
+        compare_store(0, 0);
+        compare_compare_store(0, 8, 0, 0);
+        array_push_batch(8, other, 4);
+        array_pop_batch(other, 4);
+        copy_push(64, bytes, 24);
+        copy_pop(bytes, 24);
+        array_push(8, 7);
+        array_pop();
+        list_push(bytes, 0);
+        list_pop(0);
+        increment();
+        add(u64::MAX);
+        claim(1);
+        swap(0);
+    }
+}
+
+/// How many different operations those are.
+pub(crate) const OPERATIONS: usize = 17;
+
+/// A table of as many CPUs as there may be, and a limit, in one piece.
+#[repr(C)]
+pub(crate) struct Ids<const CPUS: usize> {
+    head: TableHead,
+    slots: [Slot; CPUS],
+}
+
+impl<const CPUS: usize> Ids<CPUS> {
+    /// The same id for every CPU.
+    pub(crate) fn new(limit: u32, cpus: u32, id: u64) -> Box<Ids<CPUS>> {
+        assert!(cpus as usize <= CPUS);
+        Box::new(Ids {
+            head: TableHead {
+                limit: AtomicU32::new(limit),
+                cpus,
+            },
+            slots: std::array::from_fn(|_| Slot(AtomicU64::new(id))),
+        })
+    }
+
+    pub(crate) fn table(&self) -> Table<'_> {
+        let head = ptr::from_ref(self).cast();
+        // SAFETY: as many slots as the head says, or more, follow it.
+        unsafe { Table::new(head) }
+    }
+}
+
+/// Calls every operation by every kind of index.
+///
+/// # Safety
+///
+/// As [`every`], with ids below `limit`.
+pub(crate) unsafe fn every_index(
+    limit: u32,
+    memory: Memory,
+    mut see: impl FnMut(&'static str, &'static str, Result<(), Refusal>),
+) {
+    const MOST: usize = 1024;
+    let (cpus, shared) = (possible_cpus().min(MOST as u32), AtomicU32::new(limit));
+    let ids = Ids::<MOST>::new(limit, cpus, 0);
+    // SAFETY: the caller's contract.
+    unsafe {
+        every(MmCid { limit: &shared }, memory, |name, outcome| {
+            see("mm_cid", name, outcome)
+        });
+        every(Cpu { limit: &shared }, memory, |name, outcome| {
+            see("cpu", name, outcome)
+        });
+        every(ids.table(), memory, |name, outcome| {
+            see("table", name, outcome)
+        });
+    }
+}
