@@ -1,6 +1,7 @@
 //! `percid doctor`: what sections need, what of it is here, and what to do.
 
 mod advice;
+mod exit_points;
 mod facts;
 mod report;
 

@@ -46,7 +46,10 @@ fn json_has_what_is_promised() {
             "rseq",
             &[
                 "owner",
+                "supported",
+                "exit_points",
                 "registered_size",
+                "registered_align",
                 "advertised_size",
                 "advertised_align",
                 "features",
@@ -55,7 +58,7 @@ fn json_has_what_is_promised() {
         ),
         (
             "membarrier",
-            &["private_expedited", "private_expedited_rseq"],
+            &["private_expedited", "private_expedited_rseq", "commands"],
         ),
     ] {
         for field in fields {
@@ -74,6 +77,56 @@ fn json_has_what_is_promised() {
     for advice in answer["advice"].as_array().unwrap() {
         assert!(advice["missing"].is_string() && advice["do"].is_string());
     }
+}
+
+/// What the text says under a name.
+fn value<'a>(said: &'a Said, name: &str) -> Option<&'a str> {
+    let line = said.out.lines().find(|line| line.starts_with(name))?;
+    Some(line[name.len()..].trim())
+}
+
+#[test]
+fn text_says_all_that_json_does() {
+    let text = run(&mut percid(&["doctor"]));
+    let answer = json(&run(&mut percid(&["doctor", "--json"])));
+    let rseq = &answer["rseq"];
+    let yes = |has: &Value| if has == true { "yes" } else { "no" };
+    assert_eq!(value(&text, "  sections"), Some(yes(&rseq["supported"])));
+    if let Some(listed) = rseq["exit_points"].as_u64() {
+        let said = value(&text, "  listed for debuggers");
+        assert_eq!(said, Some(listed.to_string().as_str()));
+        assert_eq!(rseq["supported"] == true, listed > 0);
+    }
+    if let Some(size) = rseq["registered_size"].as_u64() {
+        let align = &rseq["registered_align"];
+        let said = format!("{size} bytes, aligned to {align}");
+        assert_eq!(value(&text, "  registered"), Some(said.as_str()));
+        let asked = rseq["advertised_align"].as_u64().unwrap_or(32);
+        assert!(align.as_u64().unwrap() >= asked.min(32), "{rseq}");
+    }
+    let commands = answer["membarrier"]["commands"].as_array().unwrap();
+    for command in commands.iter().map(|command| command.as_str().unwrap()) {
+        let said = value(&text, "  all commands").unwrap();
+        assert!(said.split(' ').any(|one| one == command), "{command}");
+    }
+    let has = |name| commands.iter().any(|command| command == name);
+    for name in ["private_expedited", "private_expedited_rseq"] {
+        assert_eq!(answer["membarrier"][name], has(name), "{name}");
+    }
+    let libc = format!(
+        "{} {}",
+        text_of(&answer["libc"]["name"]),
+        text_of(&answer["libc"]["version"])
+    );
+    assert_eq!(value(&text, "libc"), Some(libc.as_str()));
+    for cpus in ["possible", "online", "allowed"] {
+        let said = format!("{} {cpus}", answer["cpus"][cpus]);
+        assert!(value(&text, "CPUs").unwrap().contains(&said), "{said}");
+    }
+}
+
+fn text_of(value: &Value) -> &str {
+    value.as_str().expect("a text")
 }
 
 #[test]
@@ -95,7 +148,8 @@ fn variables_with_unknown_values_are_named() {
     let mut asked = percid(&["doctor", "--json"]);
     let said = run(asked
         .env("PERCID_BACKEND", "section")
-        .env("PERCID_POSSIBLE_CPUS", "many"));
+        .env("PERCID_POSSIBLE_CPUS", "many")
+        .env("PERCID_BACKENDS", "fallback"));
     let answer = json(&said);
     let variables = answer["environment"].as_array().unwrap();
     let effect = |name: &str| {
@@ -104,6 +158,7 @@ fn variables_with_unknown_values_are_named() {
     };
     assert!(effect("PERCID_BACKEND").contains("not a known value"));
     assert!(effect("PERCID_POSSIBLE_CPUS").contains("not a number"));
+    assert!(effect("PERCID_BACKENDS").contains("does not look at it"));
     assert_ne!(
         answer["backend"]["reason"],
         "PERCID_BACKEND=fallback was set"

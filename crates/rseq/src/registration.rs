@@ -34,6 +34,9 @@ pub struct Registration {
     pub owner: Owner,
     /// Bytes that are registered.
     pub size: u32,
+    /// What the calling thread's area is aligned to; [`Features::align`] is what the
+    /// kernel asks for.
+    pub align: u32,
     /// What the kernel offers to an area of that size.
     pub features: Features,
 }
@@ -90,7 +93,7 @@ impl core::error::Error for RegistrationError {}
 pub fn registration() -> Result<Registration, RegistrationError> {
     let _errno = Preserved::new();
     match libc_registered() {
-        Some((_, size)) => Ok(of_libc(size)),
+        Some((area, size)) => Ok(of_libc(area, size)),
         None => own::enter().map(of_own),
     }
 }
@@ -144,12 +147,13 @@ pub(crate) fn set_unregistered() {
     unsafe { arch::set_thread_area(arch::own_area()) };
 }
 
-fn of_libc(size: u32) -> Registration {
+fn of_libc(area: *const area::Area, size: u32) -> Registration {
     // glibc before 2.40 states 20 and registers 32, as every glibc does at least.
     let size = size.max(area::ORIGINAL_SIZE);
     Registration {
         owner: Owner::Libc,
         size,
+        align: alignment(area),
         features: Features::of_kernel(size),
     }
 }
@@ -158,8 +162,14 @@ fn of_own(size: u32) -> Registration {
     Registration {
         owner: Owner::Percid,
         size,
+        align: alignment(arch::own_area()),
         features: Features::of_kernel(size),
     }
+}
+
+/// The largest power of two that divides the address, up to a page.
+fn alignment(area: *const area::Area) -> u32 {
+    1 << area.addr().trailing_zeros().min(12)
 }
 
 /// Faults that tests need and nobody else may want.

@@ -62,6 +62,13 @@ pub(super) fn on(facts: &Facts) -> Vec<Advice> {
             ));
         }
     }
+    if facts.rseq.supported && facts.rseq.exit_points == Some(0) {
+        advice.push(Advice::optional(
+            "exit points of sections",
+            "the linker has dropped __rseq_cs_ptr_array: keep it, or a debugger that \
+             single-steps through a section never gets out of it",
+        ));
+    }
     if let Err(why) = &facts.arena {
         advice.push(Advice::matters("address space", why.clone()));
     }
@@ -172,6 +179,26 @@ mod tests {
         );
         assert!(!about(&advice, "slice extension").unwrap().matters);
         assert!(about(&advice, "rseq").is_none());
+    }
+
+    #[test]
+    fn sections_that_debuggers_do_not_find_are_named() {
+        let with = |supported, exit_points| Rseq {
+            supported,
+            exit_points,
+            refused: Some(RegistrationError::NoSyscall),
+            ..Rseq::default()
+        };
+        let missing = "exit points of sections";
+        for (rseq, named) in [
+            (with(true, Some(0)), true),
+            (with(true, Some(3)), false),
+            (with(true, None), false),
+            (with(false, Some(0)), false),
+        ] {
+            let advice = on(&facts("6.18.1", rseq));
+            assert_eq!(about(&advice, missing).is_some(), named);
+        }
     }
 
     #[test]

@@ -9,6 +9,8 @@ use percid_cid::{BACKEND_VARIABLE, POSSIBLE_VARIABLE, requested};
 use percid_rseq::{Owner, RegistrationError, membarrier};
 use serde::Serialize;
 
+use super::exit_points;
+
 /// What this process can see.
 #[derive(Debug)]
 pub(super) struct Facts {
@@ -27,8 +29,14 @@ pub(super) struct Facts {
 pub(super) struct Rseq {
     /// `libc`, `percid`, or nobody.
     pub(super) owner: Option<&'static str>,
+    /// Whether this program has sections at all: they exist for some targets only.
+    pub(super) supported: bool,
+    /// Sections of this program that a debugger finds, and so does not stop inside.
+    pub(super) exit_points: Option<usize>,
     /// Bytes of a thread's area.
     pub(super) registered_size: Option<u32>,
+    /// What this thread's area is aligned to.
+    pub(super) registered_align: Option<u32>,
     /// Bytes that the kernel fills, if it says so.
     pub(super) advertised_size: Option<u32>,
     /// Alignment that it asks for, if it says so.
@@ -49,8 +57,10 @@ pub(super) struct Features {
 }
 
 /// The barriers that the kernel lets this process use.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct Membarrier {
+    /// Every command that the kernel has, by name; percid needs few of them.
+    pub(super) commands: Vec<String>,
     pub(super) private_expedited: bool,
     pub(super) private_expedited_rseq: bool,
 }
@@ -69,7 +79,7 @@ pub(super) struct Cpus {
 /// A variable of the environment that changes what percid does.
 #[derive(Debug, Serialize)]
 pub(super) struct Variable {
-    pub(super) name: &'static str,
+    pub(super) name: String,
     pub(super) value: String,
     pub(super) effect: &'static str,
 }
@@ -82,6 +92,7 @@ impl Facts {
             backend: percid::backend(),
             rseq: rseq(),
             membarrier: Membarrier {
+                commands: command_names(commands.mask),
                 private_expedited: commands.private_expedited,
                 private_expedited_rseq: commands.private_expedited_rseq,
             },
@@ -104,6 +115,8 @@ fn rseq() -> Rseq {
     let advertised = Rseq {
         advertised_size,
         advertised_align,
+        supported: percid_rseq::section::SUPPORTED,
+        exit_points: exit_points::of_this_program(),
         ..Rseq::default()
     };
     match percid_rseq::registration() {
@@ -117,6 +130,7 @@ fn rseq() -> Rseq {
                 Owner::Percid => "percid",
             }),
             registered_size: Some(found.size),
+            registered_align: Some(found.align),
             features: Features {
                 cpu_id: true,
                 node_id: found.features.node_id,
@@ -150,10 +164,10 @@ fn environment() -> Vec<Variable> {
     const TUNABLES: &str = "GLIBC_TUNABLES";
     const RSEQ: &str = "glibc.pthread.rseq=";
     let mut found = Vec::new();
-    let mut add = |name, effect| {
+    let mut add = |name: &str, effect| {
         let value = std::env::var_os(name).unwrap_or_default();
         found.push(Variable {
-            name,
+            name: name.to_owned(),
             value: value.to_string_lossy().into_owned(),
             effect,
         });
@@ -177,6 +191,12 @@ fn environment() -> Vec<Variable> {
             },
         );
     }
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("PERCID_") && ![BACKEND_VARIABLE, POSSIBLE_VARIABLE].contains(&&*name) {
+            add(&name, "warning: percid does not look at it");
+        }
+    }
     let tunables = std::env::var(TUNABLES).unwrap_or_default();
     let of_rseq = tunables
         .split(':')
@@ -194,6 +214,29 @@ fn environment() -> Vec<Variable> {
     found
 }
 
+/// The names of the commands in a mask, as the kernel's header has them.
+fn command_names(mask: u32) -> Vec<String> {
+    const NAMES: [&str; 10] = [
+        "global",
+        "global_expedited",
+        "register_global_expedited",
+        "private_expedited",
+        "register_private_expedited",
+        "private_expedited_sync_core",
+        "register_private_expedited_sync_core",
+        "private_expedited_rseq",
+        "register_private_expedited_rseq",
+        "get_registrations",
+    ];
+    (0..u32::BITS)
+        .filter(|bit| mask >> bit & 1 == 1)
+        .map(|bit| match NAMES.get(bit as usize) {
+            Some(name) => (*name).to_owned(),
+            None => format!("{:#x}", 1_u32 << bit),
+        })
+        .collect()
+}
+
 fn as_text<S: serde::Serializer>(
     error: &Option<RegistrationError>,
     serializer: S,
@@ -201,5 +244,24 @@ fn as_text<S: serde::Serializer>(
     match error {
         Some(error) => serializer.collect_str(error),
         None => serializer.serialize_none(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `MEMBARRIER_CMD_PRIVATE_EXPEDITED` of the kernel's header.
+    const PRIVATE_EXPEDITED: u32 = 1 << 3;
+    /// `MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ`.
+    const PRIVATE_EXPEDITED_RSEQ: u32 = 1 << 7;
+
+    #[test]
+    fn commands_have_the_names_of_the_kernel() {
+        assert!(command_names(0).is_empty());
+        assert_eq!(command_names(1), ["global"]);
+        let names = command_names(PRIVATE_EXPEDITED | PRIVATE_EXPEDITED_RSEQ);
+        assert_eq!(names, ["private_expedited", "private_expedited_rseq"]);
+        assert_eq!(command_names(1 << 30), ["0x40000000"]);
     }
 }

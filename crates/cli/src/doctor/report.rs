@@ -23,7 +23,7 @@ pub(super) struct Report<'a> {
     libc: &'a Libc,
     cpus: Cpus,
     rseq: &'a Rseq,
-    membarrier: Membarrier,
+    membarrier: &'a Membarrier,
     arena: Arena<'a>,
     environment: &'a [Variable],
     advice: &'a [Advice],
@@ -65,7 +65,7 @@ impl<'a> Report<'a> {
             libc: &facts.machine.libc,
             cpus: facts.cpus,
             rseq: &facts.rseq,
-            membarrier: facts.membarrier,
+            membarrier: &facts.membarrier,
             arena: Arena {
                 reserved: facts.arena.as_ref().ok().copied(),
                 refused: facts.arena.as_ref().err().map(String::as_str),
@@ -102,6 +102,13 @@ impl fmt::Display for Report<'_> {
         )?;
         let rseq = yes(self.membarrier.private_expedited_rseq);
         line(f, "  private_expedited_rseq", rseq)?;
+        let commands = self.membarrier.commands.join(" ");
+        let commands = if commands.is_empty() {
+            "none"
+        } else {
+            &commands
+        };
+        line(f, "  all commands", commands)?;
         match (self.arena.reserved, self.arena.refused) {
             (Some(bytes), _) => line(
                 f,
@@ -153,8 +160,13 @@ impl Report<'_> {
             (None, Some(why)) => line(f, "rseq", why)?,
             (None, None) => line(f, "rseq", "none")?,
         }
-        if let Some(size) = rseq.registered_size {
-            line(f, "  registered", format_args!("{size} bytes"))?;
+        line(f, "  sections", yes(rseq.supported))?;
+        if let Some(listed) = rseq.exit_points {
+            line(f, "  listed for debuggers", listed)?;
+        }
+        if let (Some(size), Some(align)) = (rseq.registered_size, rseq.registered_align) {
+            let area = format_args!("{size} bytes, aligned to {align}");
+            line(f, "  registered", area)?;
         }
         match (rseq.advertised_size, rseq.advertised_align) {
             (Some(size), Some(align)) => line(

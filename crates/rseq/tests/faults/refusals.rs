@@ -88,7 +88,8 @@ fn where_libc_registers_nothing_percid_does() {
     }
     let found = registration().unwrap();
     assert_eq!(found.owner, Owner::Percid);
-    // All that the kernel has to say fits.
+    // All that the kernel has to say fits, where it wants it.
+    assert!(found.align >= found.features.align, "{found:?}");
     assert!(
         found.size >= 32 && found.size >= found.features.size,
         "{found:?}"
