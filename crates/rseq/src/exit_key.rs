@@ -48,6 +48,7 @@ pub struct ExitKey {
     key: AtomicU64,
     destructor: unsafe extern "C" fn(*mut c_void),
     /// The key that was made before this one.
+    #[allow(dead_code, reason = "read where libraries are unloaded")]
     next: AtomicPtr<ExitKey>,
 }
 
