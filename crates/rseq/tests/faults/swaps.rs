@@ -199,8 +199,6 @@ fn every_token_is_there_once() {
 /// One section that is open while the list goes, with the fence and without.
 #[cfg(percid_inject)]
 mod inside_sections {
-    use std::time::Duration;
-
     use percid_rseq::inject::set_delay;
 
     use super::*;
@@ -219,22 +217,23 @@ mod inside_sections {
         let lists = Lists::new();
         let all = tokens();
         let (below, above) = (all[0], all[1]);
-        let begins = AtomicBool::new(false);
+        let ended = AtomicBool::new(false);
         let (taken, left) = std::thread::scope(|scope| {
             let push = scope.spawn(|| {
                 pin_to(cpus[0]);
                 enter_thread().unwrap();
                 set_delay(3, 0);
                 while lists.push(below) != Ok(()) {}
-                set_delay(3, 5_000_000);
-                begins.store(true, Ordering::Release);
+                set_delay(3, 1_000_000);
                 let _ = lists.push(above);
+                ended.store(true, Ordering::Release);
             });
             pin_to(cpus[1]);
-            while !begins.load(Ordering::Acquire) {
+            // The section links its token before it spins and commits.
+            let open = || !above.next.load(Ordering::Acquire).is_null();
+            while !open() && !ended.load(Ordering::Acquire) {
                 std::hint::spin_loop();
             }
-            std::thread::sleep(Duration::from_micros(300));
             let taken = lists.take(fence);
             push.join().unwrap();
             (taken, lists.take(|| ()))
