@@ -104,7 +104,7 @@ FLAGS="-C target-feature=+crt-static --cfg percid_inject"
 build() {
     if [[ $1 == amd64 ]]; then
         RUSTFLAGS=$FLAGS cargo test --no-run --release --target x86_64-unknown-linux-gnu \
-            --target-dir target/vm -p percid-rseq -p percid --tests 2>&1
+            --target-dir target/vm -p percid-rseq -p percid-cid -p percid --tests 2>&1
     else
         mkdir -p "$ROOT/percid" "$ROOT/cargo" target/vm
         # A name space of its own: the mounts go when it ends.
@@ -115,7 +115,7 @@ build() {
                 CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
                 sh -c "cd /percid && cargo test --no-run --offline --release \
                     --target aarch64-unknown-linux-gnu --target-dir target/vm-aarch64 \
-                    -p percid-rseq -p percid --tests"' _ "$PWD" "$ROOT" "$FLAGS" 2>&1
+                    -p percid-rseq -p percid-cid -p percid --tests"' _ "$PWD" "$ROOT" "$FLAGS" 2>&1
     fi | tee "$CACHE/build-$1.log" | sed -n 's/.*Executable.*(\(.*\)).*/\1/p' | sed 's#^/percid/##'
 }
 
@@ -130,9 +130,9 @@ write_init() {
 echo "vm: kernel $(/bin/busybox uname -r) cpus $(/bin/busybox nproc)"
 for test in /tests/*; do
     name=${test##*/}
-    "$test" --nocapture --test-threads=1 >/tmp/out 2>&1
+    PERCID_SECONDS=5 "$test" --nocapture --test-threads=1 >/tmp/out 2>&1
     status=$?
-    /bin/busybox grep -E 'cells exact|test result' /tmp/out | /bin/busybox sed "s/^/vm: $name: /"
+    /bin/busybox grep -E 'cells exact|test result|strict:|relaxed:|burst' /tmp/out | /bin/busybox sed "s/^/vm: $name: /"
     echo "vm: $name exit $status"
     [ $status = 0 ] || /bin/busybox tail -n 40 /tmp/out
 done

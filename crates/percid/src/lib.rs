@@ -69,4 +69,5 @@ pub use percid_cid::{
 };
 #[cfg(not(loom))]
 pub use scope::{Process, Scope};
+#[cfg(not(loom))]
 pub use unload::{PrepareUnload, prepare_unload};

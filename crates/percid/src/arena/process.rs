@@ -132,13 +132,9 @@ pub(super) fn open<const SHIFT: u32>(arena: &Arena<SHIFT>, to: u32) -> Result<()
     let (Some(layout), Some(highest)) = (arena.layout(), to.checked_sub(1)) else {
         return Ok(());
     };
-    if to <= arena.stats().cid_stripes {
-        Ok(())
-    } else if highest < layout.cids && arena.activate(layout, Kind::Cid, highest) {
-        Ok(())
-    } else {
-        Err(0)
-    }
+    let is_open = to <= arena.stats().cid_stripes
+        || highest < layout.cids && arena.activate(layout, Kind::Cid, highest);
+    if is_open { Ok(()) } else { Err(0) }
 }
 
 /// Puts the arena under the limit of the process's domain, once; threads that race

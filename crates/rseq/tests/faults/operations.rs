@@ -53,10 +53,10 @@ pub(crate) unsafe fn every(
     let word = WordAddress::new(memory.word);
     let (other, bytes) = (memory.other, memory.other.cast::<u8>());
     macro_rules! see {
-        ($($operation:ident($($argument:expr),*);)*) => {$(
+        ($($operation:ident $([$constant:literal])? ($($argument:expr),*);)*) => {$(
             let outcome = loop {
                 // SAFETY: the caller vouches for the memory; lengths fit in it.
-                let tried = unsafe { section::$operation::<_, SHIFT>(index, word, $($argument),*) };
+                let tried = unsafe { section::$operation::<_, SHIFT $(, $constant)?>(index, word, $($argument),*) };
                 if !matches!(tried, Err(Refusal::Aborted)) {
                     break tried;
                 }
@@ -66,7 +66,7 @@ pub(crate) unsafe fn every(
     }
     see! {
         load();
-        list_pop(0);
+        list_pop[0]();
         array_pop();
         array_pop_batch(other, 4);
         copy_pop(bytes, 24);
@@ -80,8 +80,8 @@ pub(crate) unsafe fn every(
         copy_pop(bytes, 24);
         array_push(8, 7);
         array_pop();
-        list_push(bytes, 0);
-        list_pop(0);
+        list_push[0](bytes);
+        list_pop[0]();
         increment();
         add(u64::MAX);
         claim(1);

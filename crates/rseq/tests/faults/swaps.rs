@@ -53,14 +53,14 @@ impl Lists {
     fn push(&self, token: &'static Token) -> Result<(), Refusal> {
         let node = ptr::from_ref(token).cast_mut().cast();
         // SAFETY: as many heads as there may be ids; tokens are never freed.
-        unsafe { section::list_push::<_, SHIFT>(self.index(), self.head(), node, 0) }
+        unsafe { section::list_push::<_, SHIFT, 0>(self.index(), self.head(), node) }
     }
 
     /// In one attempt.
     fn pop(&self) -> Result<&'static Token, Refusal> {
         // SAFETY: as above; only tokens are ever pushed.
         unsafe {
-            let node = section::list_pop::<_, SHIFT>(self.index(), self.head(), 0)?;
+            let node = section::list_pop::<_, SHIFT, 0>(self.index(), self.head())?;
             Ok(&*node.cast())
         }
     }
