@@ -9,5 +9,7 @@ step "tests, release"
 cargo test --workspace --release
 step "tests, fallback (PERCID_BACKEND=fallback)"
 PERCID_BACKEND=fallback cargo test --workspace --release
+step "tests, ids by a table (PERCID_BACKEND=table)"
+PERCID_BACKEND=table cargo test --workspace --release
 step "tests, libc without rseq (GLIBC_TUNABLES=glibc.pthread.rseq=0)"
 GLIBC_TUNABLES=glibc.pthread.rseq=0 cargo test --workspace --release

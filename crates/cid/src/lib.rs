@@ -7,9 +7,10 @@
 //! | part | what it answers |
 //! | --- | --- |
 //! | [`backend`] | where this process's ids come from, and why |
-//! | [`Source`] | the kernel's `mm_cid`, or the thread |
+//! | [`Source`] | the kernel's `mm_cid`, a table, or the thread |
 //! | [`Limit`] | how many stripes may be touched |
-//! | [`domain`] | ids of a domain, where the kernel keeps none |
+//! | [`Domain`] | ids that are narrower than the process's, or that the kernel does not keep |
+//! | [`domain`] | the machine that hands out a domain's ids |
 //! | [`thread_stripe`] | the stripe of a thread that cannot run sections |
 //! | [`prepare_unload`] | takes back what a thread has, before the library goes |
 //!
@@ -22,8 +23,9 @@
 //!
 //! # Fork and signals
 //!
-//! Nothing here allocates or takes a lock, so all of it may be called from
-//! signal handlers. A child of `fork` keeps the backend of its parent.
+//! Nothing here takes a lock, and only making a domain and joining it allocate, so all
+//! the rest may be called from signal handlers. A child of `fork` keeps the backend of
+//! its parent.
 
 #[cfg(not(loom))]
 mod backend;

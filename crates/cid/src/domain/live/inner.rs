@@ -376,3 +376,73 @@ fn monotonic() -> u64 {
 fn monotonic() -> u64 {
     0
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    fn relaxed() -> Inner {
+        Inner::new(
+            99,
+            Config {
+                ids: Ids::Cpus,
+                period: 1_000_000,
+                policy: Policy::COMBINED,
+            },
+        )
+    }
+
+    /// A container's view of its CPUs may be smaller than the machine.
+    #[test]
+    fn a_cpu_beyond_the_table_falls_back() {
+        if enter_thread().is_err() {
+            println!("no sections here");
+            return;
+        }
+        let inner = relaxed();
+        let none = Table::map(0).expect("memory");
+        inner.table.store(none.as_ptr(), Ordering::Release);
+        let mut attempts = Attempts::default();
+        assert_eq!(inner.admit(&mut attempts), Admission::Fallback);
+        let stats = inner.stats();
+        assert_eq!((stats.fallbacks, stats.acquisitions), (1, 0));
+        assert_eq!(inner.ids_in_use(), 0);
+    }
+
+    /// Ids whose stripes cannot be opened are not admitted.
+    #[test]
+    fn an_id_without_memory_falls_back() {
+        struct Closed;
+
+        impl Stripes for Closed {
+            fn open(&self, to: u32) -> Result<(), i32> {
+                if to == 0 { Ok(()) } else { Err(libc::ENOMEM) }
+            }
+
+            fn opened(&self) -> u32 {
+                0
+            }
+        }
+
+        if enter_thread().is_err() {
+            println!("no sections here");
+            return;
+        }
+        static CLOSED: Closed = Closed;
+        let inner = relaxed();
+        inner.attach(Memory::Static(&CLOSED)).expect("room");
+        let mut attempts = Attempts::default();
+        assert_eq!(inner.admit(&mut attempts), Admission::Fallback);
+        assert_eq!(inner.limit(), 0);
+    }
+
+    #[test]
+    fn three_rejections_and_it_is_the_fallback() {
+        let (inner, mut attempts) = (relaxed(), Attempts::default());
+        let admitted = (0..5)
+            .filter(|_| inner.admit(&mut attempts) == Admission::Retry)
+            .count();
+        assert!(admitted < 3, "{admitted}");
+        assert!(inner.stats().fallbacks >= 3);
+    }
+}
