@@ -114,42 +114,52 @@ mod inside_sections {
     /// The child that the handler made; 0 in that child, -1 before.
     static CHILD: AtomicI32 = AtomicI32::new(-1);
 
+    /// A section is about to begin: time for the signal.
+    static BEGINS: AtomicBool = AtomicBool::new(false);
+
+    /// It has not ended yet: the handler may fork.
+    static OPEN: AtomicBool = AtomicBool::new(false);
+
     extern "C" fn fork_once(_: i32) {
-        if CHILD.load(Ordering::Relaxed) == -1 {
+        if OPEN.load(Ordering::Relaxed) && CHILD.load(Ordering::Relaxed) == -1 {
             // SAFETY: the interrupted code spins in a section and holds no lock.
             CHILD.store(unsafe { libc::fork() }, Ordering::Relaxed);
         }
     }
 
-    /// Tries once, with a signal to this thread a little later. The handler has forked
-    /// when this returns, here and in the child.
+    /// Tries once, under a signal that is sent when the section begins. If it finds the
+    /// section open there are two processes after this.
     fn try_under_a_signal(stripes: &Stripes) -> Result<(), Refusal> {
         // SAFETY: no preconditions.
         let target = unsafe { libc::pthread_self() };
         let signal = std::thread::spawn(move || {
-            std::thread::sleep(std::time::Duration::from_micros(300));
+            while !BEGINS.load(Ordering::Acquire) {
+                std::hint::spin_loop();
+            }
             // SAFETY: the target waits for this thread.
             unsafe { libc::pthread_kill(target, libc::SIGUSR1) };
         });
         CHILD.store(-1, Ordering::Relaxed);
         set_delay(3, 5_000_000);
+        OPEN.store(true, Ordering::Relaxed);
+        BEGINS.store(true, Ordering::Release);
         let outcome = stripes.try_once();
+        OPEN.store(false, Ordering::Relaxed);
         set_delay(3, 0);
-        while CHILD.load(Ordering::Relaxed) == -1 {
-            std::hint::spin_loop();
-        }
-        if CHILD.load(Ordering::Relaxed) != 0 {
-            signal.join().unwrap();
-        } else {
+        if CHILD.load(Ordering::Relaxed) == 0 {
             // Only the parent has that thread.
             std::mem::forget(signal);
+        } else {
+            signal.join().unwrap();
         }
+        BEGINS.store(false, Ordering::Relaxed);
         outcome
     }
 
     fn forks_inside() {
-        const ROUNDS: u64 = 200;
+        const ROUNDS: u64 = 500;
         const ENOUGH: u64 = 10;
+        /// How a child ends whose section was not aborted.
         const OUTSIDE: i32 = 2;
         if !has_mm_cid() {
             return;
@@ -160,7 +170,6 @@ mod inside_sections {
         let mut inside = 0;
         for round in 0..ROUNDS {
             let outcome = try_under_a_signal(&stripes);
-            let child = CHILD.load(Ordering::Relaxed);
             let aborted = outcome == Err(Refusal::Aborted);
             assert!(aborted || outcome.is_ok(), "{outcome:?}");
             if aborted {
@@ -168,20 +177,21 @@ mod inside_sections {
                 stripes.count();
             }
             let exact = stripes.sum() == round + 1;
+            let child = CHILD.load(Ordering::Relaxed);
             if child == 0 {
                 let well = exact && goes_on(&stripes);
-                exit(if !well {
-                    1
-                } else if aborted {
-                    0
-                } else {
-                    OUTSIDE
+                exit(match (well, aborted) {
+                    (false, _) => 1,
+                    (true, true) => 0,
+                    (true, false) => OUTSIDE,
                 });
             }
             assert!(exact);
-            match wait_for(child) {
-                Some(0) => inside += 1,
-                code => assert_eq!(code, Some(OUTSIDE), "the child is wrong"),
+            if child > 0 {
+                match wait_for(child) {
+                    Some(0) => inside += 1,
+                    code => assert_eq!(code, Some(OUTSIDE), "the child is wrong"),
+                }
             }
             if inside == ENOUGH {
                 return;
