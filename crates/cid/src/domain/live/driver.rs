@@ -74,6 +74,7 @@ impl<'a> Driver<'a> {
                 if self.own.get() != u32::MAX && self.own.get() != slot =>
             {
                 count(&counts.handovers);
+                self.inner.taken_along.fetch_add(1, Ordering::Relaxed);
             }
             (SlotState::Lazy(_), SlotState::Unset) => count(&counts.reclaims),
             _ => {}

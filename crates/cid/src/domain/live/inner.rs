@@ -58,6 +58,8 @@ pub(crate) struct Inner {
     pub(super) hand: AtomicU32,
     /// When the slots were gone through last.
     scanned: AtomicU64,
+    /// Ids that were taken along since.
+    pub(super) taken_along: AtomicU32,
     /// Stripes that were asked for; what is published stands in the table.
     asked: Limit,
     attached: Attached,
@@ -75,6 +77,7 @@ impl Inner {
             joined: AtomicU32::new(0),
             hand: AtomicU32::new(0),
             scanned: AtomicU64::new(0),
+            taken_along: AtomicU32::new(0),
             asked: Limit::new(),
             attached: Attached::new(),
             counts: Counts::new(),
@@ -179,7 +182,7 @@ impl Inner {
             return false;
         }
         let now = monotonic();
-        let former = thread::former(self.number);
+        let former = thread::former(self.number).filter(|_| self.may_take_along(now));
         let acquire = Acquire::new(self.config.policy, former);
         let outcome = Driver::new(self, table, now).run(acquire);
         let admitted = match outcome {
@@ -192,6 +195,19 @@ impl Inner {
         };
         self.scan_if_due(table, now);
         admitted
+    }
+
+    /// Whether a thread that migrated may take its id along, which costs a fence. Where
+    /// there are as many ids as CPUs, so many of them in a period: whoever comes later
+    /// takes a free id, and the scan frees the old one.
+    fn may_take_along(&self, now: u64) -> bool {
+        const IN_A_PERIOD: u32 = 8;
+        // Ordering: Relaxed, here and below. A budget.
+        if self.config.ids != Ids::Cpus {
+            return true;
+        }
+        let passed = now.saturating_sub(self.scanned.load(Ordering::Relaxed));
+        passed >= self.config.period || self.taken_along.load(Ordering::Relaxed) < IN_A_PERIOD
     }
 
     /// Whether the ids are those of this process; rebuilds them in a child of fork.
@@ -251,6 +267,7 @@ impl Inner {
             .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed);
         if won.is_ok() {
             count(&self.counts.scans);
+            self.taken_along.store(0, Ordering::Relaxed);
             let scan: Scan = Scan::new(Depth::Aged, 0..table.cpus());
             Driver::new(self, table, now).run(scan);
         }
