@@ -76,8 +76,10 @@ const PERIOD: Duration = Duration::from_millis(100);
 ///
 /// A child of `fork` finds the ids that CPUs hold as they were; ids that threads of the
 /// parent were moving are free again. Of those that had joined only the surviving
-/// thread counts. In a signal handler everything works; one that interrupts a slow path
-/// does its operations on the fallback.
+/// thread counts, and only if it is the first to use the domain there. In a signal
+/// handler everything works but making and joining a domain, which allocate; one that
+/// interrupts a slow path does its operations on the fallback. A handler that forks must
+/// return in the child before other threads of the child use the domain.
 ///
 /// # Source
 ///

@@ -3,7 +3,7 @@
 //! The domain owns its arena, as memory under its limit; a word owns its domain. So the
 //! arena goes when the last word and the last handle have gone.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use percid_cid::domain::{AttachError, Stripes};
 use percid_cid::{Domain, Source};
@@ -29,11 +29,10 @@ impl Stripes for DomainArena {
     }
 }
 
-/// The arena of a domain, made if there is none.
+/// The arena of a domain, made if there is none. Of several that are made at the same
+/// time the first one attached is everybody's; the others stay empty. No lock: a child of
+/// `fork` could find it held for ever.
 fn arena_of(domain: &Domain) -> Result<Arc<Inside>, ArenaError> {
-    /// Held while one is made, so that there is one.
-    static MAKING: Mutex<()> = Mutex::new(());
-    let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
     let attached = || {
         domain
             .attached::<DomainArena>()
@@ -44,13 +43,11 @@ fn arena_of(domain: &Domain) -> Result<Arc<Inside>, ArenaError> {
     }
     let inside = Inside(Arena::new(false));
     inside.0.reserve()?;
-    domain
-        .attach(Arc::new(DomainArena(Arc::new(inside))))
-        .map_err(|why| match why {
-            AttachError::NoMemory(os_error) => ArenaError::NoMemory { os_error },
-            _ => ArenaError::NoPlace,
-        })?;
-    attached().ok_or(ArenaError::NoPlace)
+    match domain.attach(Arc::new(DomainArena(Arc::new(inside)))) {
+        Err(AttachError::NoMemory(os_error)) => Err(ArenaError::NoMemory { os_error }),
+        // Or others were faster, as often as there are places.
+        _ => attached().ok_or(ArenaError::NoPlace),
+    }
 }
 
 /// A word in every stripe of a domain.

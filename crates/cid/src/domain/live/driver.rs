@@ -39,10 +39,12 @@ impl<'a> Driver<'a> {
     /// fork in the middle of it: what was read is the parent's, and what was in
     /// transit is freed when the ids are rebuilt.
     pub(super) fn run(&self, mut procedure: impl Procedure) -> Option<Outcome> {
+        let generation = self.table.generation();
+        let is_ours = || self.table.is_alive() && self.table.generation() == generation;
         loop {
             match procedure.request() {
                 Request::Done(outcome) => return Some(outcome),
-                _ if !self.table.is_alive() => return None,
+                _ if !is_ours() => return None,
                 request => procedure.answer(self.perform(request)),
             }
         }

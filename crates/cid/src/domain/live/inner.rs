@@ -220,7 +220,7 @@ impl Inner {
             return false;
         }
         // The threads that had joined are gone, but for this one, if it had.
-        let joined = u32::from(thread::has_joined(self.number));
+        let joined = thread::times_joined(self.number);
         self.joined.store(joined, Ordering::SeqCst);
         // Requests in a child that is alone: they are carried out whatever the state.
         let driver = Driver::new(self, table, 0);
@@ -245,9 +245,10 @@ impl Inner {
             .attached
             .attach(memory)
             .map_err(|_| AttachError::Full)?;
-        memory
-            .open(self.asked.announced())
-            .map_err(AttachError::NoMemory)
+        memory.open(self.asked.announced()).map_err(|os_error| {
+            self.attached.withdraw(memory);
+            AttachError::NoMemory(os_error)
+        })
     }
 
     /// The first memory that `which` wants.
@@ -310,6 +311,11 @@ impl Inner {
 
     // Ordering: SeqCst, as `bound` says.
     pub(crate) fn join(&self) -> Box<thread::Mark> {
+        // In a child of fork the rebuilding counts anew: it must come before.
+        if let Some(table) = self.mapped() {
+            let _errno = Preserved::new();
+            thread::alone(|| self.is_ready(table));
+        }
         self.joined.fetch_add(1, Ordering::SeqCst);
         self.tick();
         thread::mark_joined(self.number)

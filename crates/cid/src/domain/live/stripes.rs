@@ -68,6 +68,8 @@ const PLACES: usize = 4;
 const FREE: u32 = 0;
 const CLAIMED: u32 = 1;
 const TAKEN: u32 = 2;
+/// It could not be opened, and nobody asks it any more.
+const WITHDRAWN: u32 = 3;
 
 /// A memory of a domain: its own, or the program's.
 pub(crate) enum Memory {
@@ -135,6 +137,20 @@ impl Attached {
         Err(memory)
     }
 
+    /// Asks a memory no more that could not open what is needed. Its place is lost.
+    pub(super) fn withdraw(&self, memory: &dyn Stripes) {
+        for place in &self.0 {
+            // SAFETY: taken, so it was written before and is never written again.
+            let there = place.state.load(Ordering::Acquire) == TAKEN
+                && unsafe { &*place.memory.get() }
+                    .as_ref()
+                    .is_some_and(|there| core::ptr::addr_eq(there.get(), memory));
+            if there {
+                place.state.store(WITHDRAWN, Ordering::Release);
+            }
+        }
+    }
+
     /// Every memory.
     pub(super) fn all(&self) -> impl Iterator<Item = &dyn Stripes> {
         self.0
@@ -172,6 +188,9 @@ mod tests {
         }
         static LATE: Opened = Opened(AtomicU32::new(0));
         assert!(attached.attach(Memory::Static(&LATE)).is_err());
+        let first = attached.all().next().expect("some");
+        attached.withdraw(first);
+        assert_eq!(attached.all().count(), PLACES - 1);
         assert!(attached.all().all(|stripes| stripes.open(3).is_ok()));
         assert_eq!(LATE.0.load(Ordering::Relaxed), 0);
     }

@@ -45,6 +45,8 @@ pub(super) struct Table {
     base: NonNull<u8>,
     page: usize,
     cpus: u32,
+    /// How often the ids were rebuilt, in this process and those that it was forked from.
+    rebuilt: AtomicU32,
 }
 
 // SAFETY: all of the mapping is atomic words, and it is mapped until the last owner
@@ -59,7 +61,12 @@ impl Table {
     pub(super) fn map(cpus: u32) -> Result<NonNull<Table>, i32> {
         let page = system::page_size();
         let base = system::map(page + Table::slot_bytes(cpus, page))?;
-        let mine = Table { base, page, cpus };
+        let mine = Table {
+            base,
+            page,
+            cpus,
+            rebuilt: AtomicU32::new(0),
+        };
         if let Err(errno) = system::wipe_on_fork(base, page) {
             system::unmap(base, mine.bytes());
             return Err(errno);
@@ -177,6 +184,12 @@ impl Table {
         self.state().load(Ordering::Acquire) == ALIVE
     }
 
+    /// Changes whenever the ids are rebuilt: a procedure that began before is over.
+    // Ordering: Relaxed. `is_alive`, which is asked with it, acquires.
+    pub(super) fn generation(&self) -> u32 {
+        self.rebuilt.load(Ordering::Relaxed)
+    }
+
     /// Whether the caller, alone, is to rebuild the ids: in a child of `fork`, once.
     // Ordering: Acquire, as `is_alive`; the child's memory is the parent's before.
     pub(super) fn begin_rebuild(&self) -> bool {
@@ -190,6 +203,7 @@ impl Table {
         // SAFETY: the head is mapped; sections load the number atomically.
         let cpus = unsafe { AtomicU32::from_ptr(&raw mut (*self.head()).cpus) };
         cpus.store(self.cpus, Ordering::Relaxed);
+        self.rebuilt.fetch_add(1, Ordering::Relaxed);
         // Ordering: Release pairs with `is_alive`.
         self.state().store(ALIVE, Ordering::Release);
     }

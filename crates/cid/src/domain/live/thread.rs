@@ -118,16 +118,19 @@ pub(super) fn unmark_joined(mark: &Mark) {
 
 /// Whether this thread has joined a domain.
 pub(super) fn has_joined(domain: u64) -> bool {
+    times_joined(domain) > 0
+}
+
+/// How often this thread has joined a domain.
+pub(super) fn times_joined(domain: u64) -> u32 {
     JOINED.with(|first| {
-        let mut next = first.load(Ordering::Relaxed);
+        let (mut next, mut times) = (first.load(Ordering::Relaxed), 0);
         // SAFETY: as in `unmark_joined`.
         while let Some(mark) = unsafe { next.as_ref() } {
-            if mark.domain == domain {
-                return true;
-            }
+            times += u32::from(mark.domain == domain);
             next = mark.next.load(Ordering::Relaxed);
         }
-        false
+        times
     })
 }
 
@@ -151,7 +154,8 @@ mod tests {
     #[test]
     fn marks_come_and_go_in_any_order() {
         let (one, two, again) = (mark_joined(21), mark_joined(22), mark_joined(21));
-        assert!(has_joined(21) && has_joined(22) && !has_joined(23));
+        assert!(has_joined(22) && !has_joined(23));
+        assert_eq!(times_joined(21), 2);
         unmark_joined(&two);
         assert!(has_joined(21) && !has_joined(22));
         unmark_joined(&one);
