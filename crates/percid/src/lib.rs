@@ -30,8 +30,8 @@
 //!
 //! # Fork and signals
 //!
-//! No function here takes a lock or allocates from the heap, so counting works in
-//! signal handlers, before `main` and in destructors of thread-locals. A child of
+//! No function here takes a lock, and only making or joining a [`Domain`], and making
+//! what is in one, allocate from the heap; so counting works in signal handlers, before `main` and in destructors of thread-locals. A child of
 //! `fork` starts with its parent's counts and counts on by itself. Between
 //! `vfork` and `exec` use nothing of this crate: the child shares its parent's
 //! registration, and nothing can see that.

@@ -209,3 +209,78 @@ fn a_domain_of_four_threads_on_512_cpus_is_small() {
         assert!(grown < MOST, "{grown} bytes");
     });
 }
+
+/// An arena that has no room for ids that are in use already is refused, every time.
+#[test]
+fn an_arena_that_is_too_small_is_refused_again_and_again() {
+    if !in_child(
+        "an_arena_that_is_too_small_is_refused_again_and_again",
+        |_| (),
+    ) {
+        return;
+    }
+    use percid_cid::domain::{Attempts, Policy};
+    let cpus = allowed_cpus();
+    let domain = Domain::builder().policy(Policy::V6).build().expect("one");
+    if cpus.len() < 2 || domain.source() != Source::Table {
+        println!("not two ids here");
+        return;
+    }
+    for &cpu in &cpus[..2] {
+        pin_to(cpu);
+        let _ = domain.admit(&mut Attempts::default());
+    }
+    assert_eq!(domain.limit(), 2);
+    // Room for one stripe of ids, one of threads and the ledger.
+    let limit = libc::rlimit {
+        rlim_cur: 15 << 20,
+        rlim_max: libc::RLIM_INFINITY,
+    };
+    // SAFETY: a valid limit.
+    let limited = unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) };
+    assert_eq!(limited, 0);
+    let (first, second) = (Counter::in_domain(&domain), Counter::in_domain(&domain));
+    let limit = libc::rlimit {
+        rlim_cur: libc::RLIM_INFINITY,
+        ..limit
+    };
+    // SAFETY: as above.
+    unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) };
+    assert!(first.is_err() && second.is_err(), "{first:?} {second:?}");
+}
+
+/// Threads that make counters while others fork: a child can make one, too.
+#[test]
+fn a_child_can_make_counters() {
+    let domain = Domain::builder().build().expect("a domain");
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let order = std::sync::atomic::Ordering::Relaxed;
+    let mut refused = 0;
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !done.load(order) {
+                    drop(Counter::in_domain(&domain));
+                }
+            });
+        }
+        for _ in 0..20 {
+            // SAFETY: the child makes a counter in a domain that has its arena, and ends.
+            match unsafe { libc::fork() } {
+                0 => {
+                    let refused = Counter::in_domain(&domain).is_err();
+                    // SAFETY: ends the child at once.
+                    unsafe { libc::_exit(i32::from(refused)) }
+                }
+                child => {
+                    let mut status = -1;
+                    // SAFETY: a child of this process and a place for its status.
+                    unsafe { libc::waitpid(child, &raw mut status, 0) };
+                    refused += status;
+                }
+            }
+        }
+        done.store(true, order);
+    });
+    assert_eq!(refused, 0);
+}

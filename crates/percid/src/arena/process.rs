@@ -127,6 +127,9 @@ impl Stripes for ProcessStripes {
     }
 }
 
+/// The error of stripes that there is no room for: `ENOMEM`, the same everywhere.
+const NO_MEMORY: i32 = 12;
+
 /// Opens the stripes of the ids below `to` of an arena that a domain admits to.
 pub(super) fn open<const SHIFT: u32>(arena: &Arena<SHIFT>, to: u32) -> Result<(), i32> {
     let (Some(layout), Some(highest)) = (arena.layout(), to.checked_sub(1)) else {
@@ -134,22 +137,28 @@ pub(super) fn open<const SHIFT: u32>(arena: &Arena<SHIFT>, to: u32) -> Result<()
     };
     let is_open = to <= arena.stats().cid_stripes
         || highest < layout.cids && arena.activate(layout, Kind::Cid, highest);
-    if is_open { Ok(()) } else { Err(0) }
+    if is_open { Ok(()) } else { Err(NO_MEMORY) }
 }
 
-/// Puts the arena under the limit of the process's domain, once; threads that race
-/// may do it twice, which does no harm.
+/// Puts the arena under the limit of the process's domain, once. Whoever comes while
+/// another thread does it is told that it is not done yet.
 fn is_attached(domain: &Domain) -> bool {
-    static ATTACHED: AtomicU32 = AtomicU32::new(0);
+    const NOT_YET: u32 = 0;
+    const BEGUN: u32 = 1;
+    const DONE: u32 = 2;
+    static ATTACHED: AtomicU32 = AtomicU32::new(NOT_YET);
     // Ordering: Acquire and Release: whoever sees it attached runs sections under a
     // limit that opens the arena's stripes.
-    if ATTACHED.load(Ordering::Acquire) == 0 {
-        if domain.attach_static(&ProcessStripes).is_err() {
-            return false;
-        }
-        ATTACHED.store(1, Ordering::Release);
+    if ATTACHED.load(Ordering::Acquire) == DONE {
+        return true;
     }
-    true
+    let begun = ATTACHED.compare_exchange(NOT_YET, BEGUN, Ordering::Acquire, Ordering::Relaxed);
+    if begun.is_err() {
+        return false;
+    }
+    let attached = domain.attach_static(&ProcessStripes).is_ok();
+    ATTACHED.store(if attached { DONE } else { NOT_YET }, Ordering::Release);
+    attached
 }
 
 /// How large the process's arena is at this moment.
