@@ -52,6 +52,8 @@ mod arena;
 #[cfg(not(loom))]
 mod counter;
 #[cfg(not(loom))]
+mod room;
+#[cfg(not(loom))]
 mod scope;
 mod sync;
 #[cfg(not(loom))]
@@ -59,7 +61,9 @@ mod unload;
 
 pub use arena::ArenaError;
 #[cfg(not(loom))]
-pub use arena::{ArenaStats, arena_stats, domain_arena_stats};
+pub use arena::{
+    ArenaStats, Operation, StripeOwner, StripeRef, Stripes, arena_stats, domain_arena_stats,
+};
 #[cfg(not(loom))]
 pub use counter::Counter;
 #[cfg(not(loom))]
@@ -67,6 +71,8 @@ pub use percid_cid::{
     Backend, Bound, Domain, DomainBuilder, DomainError, DomainStats, Joined, Reason, Source,
     backend,
 };
+#[cfg(not(loom))]
+pub use room::Room;
 #[cfg(not(loom))]
 pub use scope::{Process, Scope};
 #[cfg(not(loom))]

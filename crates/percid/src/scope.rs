@@ -1,8 +1,11 @@
 //! Whose ids a structure is sharded by.
 
-use percid_cid::Domain;
+use core::sync::atomic::AtomicU64;
 
-use crate::arena::{ScopedWord, Word};
+use percid_cid::Domain;
+use percid_rseq::Refusal;
+
+use crate::arena::{ArenaError, Operation, Run, ScopedRun, ScopedWord, StripeRef, Stripes, Word};
 
 /// Whose ids a structure is sharded by: [`Process`] or a [`Domain`].
 ///
@@ -21,14 +24,17 @@ pub struct Process;
 /// What stands for a word of a scope.
 pub(crate) trait Words {
     type Word: Shard;
+    type Run: Several;
 }
 
 impl Words for Process {
     type Word = Word;
+    type Run = Run;
 }
 
 impl Words for Domain {
     type Word = ScopedWord;
+    type Run = ScopedRun;
 }
 
 /// A word in every stripe of a scope.
@@ -65,3 +71,46 @@ macro_rules! shard {
 }
 
 shard!(Word, ScopedWord);
+
+/// Words in every stripe of a scope.
+pub(crate) trait Several {
+    /// # Safety
+    ///
+    /// The operation's contract, for these words.
+    unsafe fn run<O: Operation>(&self, operation: &O) -> Result<O::Output, Refusal>;
+    fn fallback(&self) -> Result<StripeRef<'_>, ArenaError>;
+    fn stripes(&self) -> Stripes<'_>;
+    fn shared(&self) -> Result<&[AtomicU64], ArenaError>;
+    fn len(&self) -> u32;
+}
+
+/// As above.
+macro_rules! several {
+    ($($run:ty),*) => {$(
+        impl Several for $run {
+            #[inline(always)]
+            unsafe fn run<O: Operation>(&self, operation: &O) -> Result<O::Output, Refusal> {
+                // SAFETY: the caller's contract.
+                unsafe { self.run(operation) }
+            }
+
+            fn fallback(&self) -> Result<StripeRef<'_>, ArenaError> {
+                self.fallback()
+            }
+
+            fn stripes(&self) -> Stripes<'_> {
+                self.stripes()
+            }
+
+            fn shared(&self) -> Result<&[AtomicU64], ArenaError> {
+                self.shared()
+            }
+
+            fn len(&self) -> u32 {
+                self.len()
+            }
+        }
+    )*};
+}
+
+several!(Run, ScopedRun);

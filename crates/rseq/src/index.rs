@@ -29,6 +29,13 @@ impl WordAddress {
     pub const fn from_eighth(eighth: usize) -> WordAddress {
         WordAddress(eighth)
     }
+
+    /// The word that stands `words` words after this one.
+    #[inline]
+    #[must_use]
+    pub const fn offset(self, words: usize) -> WordAddress {
+        WordAddress(self.0 + words)
+    }
 }
 
 /// Where a section finds its id: [`MmCid`], [`Table`] or [`Cpu`].

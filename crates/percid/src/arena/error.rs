@@ -22,6 +22,13 @@ pub enum ArenaError {
     },
     /// The domain has memories of too many kinds already.
     NoPlace,
+    /// A room of no words, or of more than an arena hands out in one piece.
+    TooLong {
+        /// What was asked for.
+        words: u32,
+        /// The most that there is.
+        most: u32,
+    },
     /// Every word is in use.
     Full {
         /// How many there are.
@@ -48,6 +55,13 @@ impl fmt::Display for ArenaError {
             ArenaError::NoPlace => {
                 f.write_str("the domain has no place for an arena; make a domain for it")
             }
+            ArenaError::TooLong { words: 0, .. } => {
+                f.write_str("a room of 0 words; ask for 1 at least")
+            }
+            ArenaError::TooLong { words, most } => write!(
+                f,
+                "a room of {words} words, but the longest has {most}; make several"
+            ),
             ArenaError::Full { words } => {
                 write!(
                     f,
@@ -79,6 +93,11 @@ mod tests {
             ArenaError::NoMemory { os_error: 12 }
                 .to_string()
                 .contains("overcommit")
+        );
+        assert!(
+            ArenaError::TooLong { words: 9, most: 8 }
+                .to_string()
+                .contains("longest has 8")
         );
         assert!(
             ArenaError::Full { words: 3 }

@@ -1,5 +1,5 @@
 //! Which words are free: a count of those never used, and a stack of those used
-//! before.
+//! before, one for each length of a run.
 //!
 //! # Algorithm
 //!
@@ -13,41 +13,35 @@
 //! Source: R. K. Treiber (1986), with the tag of the IBM System/370 manual.
 //! Checked by the loom tests of this crate, whose mutant is the stack without the tag.
 
+use core::ops::Range;
+
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// The free words of an arena.
+/// Free runs of one length.
 #[derive(Debug)]
-pub(crate) struct FreeList {
+pub(crate) struct Stack {
     /// `tag:32 | index:32` of the top; index 0: empty.
     head: AtomicU64,
-    /// The lowest word that was never used.
-    fresh: AtomicU32,
-    /// Words in use.
-    used: AtomicU32,
 }
 
-impl FreeList {
-    /// No word used before; the first one is `first`, which is not 0.
+impl Stack {
+    /// Nothing free.
     #[cfg(not(loom))]
-    pub(crate) const fn new(first: u32) -> FreeList {
-        FreeList {
+    pub(crate) const fn new() -> Stack {
+        Stack {
             head: AtomicU64::new(0),
-            fresh: AtomicU32::new(first),
-            used: AtomicU32::new(0),
         }
     }
 
-    /// No word used before; the first one is `first`, which is not 0.
+    /// Nothing free.
     #[cfg(loom)]
-    pub(crate) fn new(first: u32) -> FreeList {
-        FreeList {
+    pub(crate) fn new() -> Stack {
+        Stack {
             head: AtomicU64::new(0),
-            fresh: AtomicU32::new(first),
-            used: AtomicU32::new(0),
         }
     }
 
-    /// Takes a word that was used before. Its link is the caller's to clear.
+    /// Takes a run by its first word, whose link is the caller's to clear.
     // Ordering: Acquire pairs with the Release of `push`: the link, and the zeros
     // that the last user left, are visible.
     pub(crate) fn pop<'a>(&self, link: impl Fn(u32) -> &'a AtomicU64) -> Option<u32> {
@@ -64,16 +58,13 @@ impl FreeList {
                 Ordering::Acquire,
                 Ordering::Acquire,
             ) {
-                Ok(_) => {
-                    self.used.fetch_add(1, Ordering::Relaxed);
-                    return Some(index);
-                }
+                Ok(_) => return Some(index),
                 Err(now) => head = now,
             }
         }
     }
 
-    /// Gives a word back; `link` is its link.
+    /// Puts a run on top; `link` is its first word's link.
     // Ordering: Release, as `pop` says.
     pub(crate) fn push(&self, index: u32, link: &AtomicU64) {
         let mut head = self.head.load(Ordering::Relaxed);
@@ -85,11 +76,67 @@ impl FreeList {
                 Ordering::Release,
                 Ordering::Relaxed,
             ) {
-                Ok(_) => break,
+                Ok(_) => return,
                 Err(now) => head = now,
             }
         }
-        self.used.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The free words of an arena.
+#[derive(Debug)]
+pub(crate) struct FreeList {
+    words: Stack,
+    /// The lowest word that was never used.
+    fresh: AtomicU32,
+    /// Words in use.
+    used: AtomicU32,
+}
+
+impl FreeList {
+    /// No word used before; the first one is `first`, which is not 0.
+    #[cfg(not(loom))]
+    pub(crate) const fn new(first: u32) -> FreeList {
+        FreeList {
+            words: Stack::new(),
+            fresh: AtomicU32::new(first),
+            used: AtomicU32::new(0),
+        }
+    }
+
+    /// No word used before; the first one is `first`, which is not 0.
+    #[cfg(loom)]
+    pub(crate) fn new(first: u32) -> FreeList {
+        FreeList {
+            words: Stack::new(),
+            fresh: AtomicU32::new(first),
+            used: AtomicU32::new(0),
+        }
+    }
+
+    /// Takes a word that was used before. Its link is the caller's to clear.
+    pub(crate) fn pop<'a>(&self, link: impl Fn(u32) -> &'a AtomicU64) -> Option<u32> {
+        let index = self.words.pop(link)?;
+        self.count(1);
+        Some(index)
+    }
+
+    /// Gives a word back; `link` is its link.
+    pub(crate) fn push(&self, index: u32, link: &AtomicU64) {
+        self.words.push(index, link);
+        self.uncount(1);
+    }
+
+    /// Words have come into use.
+    // Ordering: Relaxed. A number to show.
+    pub(crate) fn count(&self, words: u32) {
+        self.used.fetch_add(words, Ordering::Relaxed);
+    }
+
+    /// Words have gone out of use.
+    // Ordering: Relaxed, as in `count`.
+    pub(crate) fn uncount(&self, words: u32) {
+        self.used.fetch_sub(words, Ordering::Relaxed);
     }
 
     /// Takes a word that was never used, below `end`, after `prepare` has made it
@@ -98,29 +145,50 @@ impl FreeList {
     /// # Errors
     ///
     /// If `prepare` fails; no word is lost then.
-    // Ordering: Relaxed. The number is all that is handed over.
     pub(crate) fn fresh<E>(
         &self,
         end: u32,
         prepare: impl Fn(u32) -> Result<(), E>,
     ) -> Result<Option<u32>, E> {
+        Ok(self.fresh_run(1, 1, end, prepare)?.map(|run| run.first))
+    }
+
+    /// Takes a run of words that were never used, which starts at a multiple of `align`;
+    /// `prepare` makes its last word, and with it all others, usable. The words that were
+    /// passed over for the alignment are the caller's, too.
+    ///
+    /// # Errors
+    ///
+    /// If `prepare` fails; no word is lost then.
+    // Ordering: Relaxed. The number is all that is handed over.
+    pub(crate) fn fresh_run<E>(
+        &self,
+        words: u32,
+        align: u32,
+        end: u32,
+        prepare: impl Fn(u32) -> Result<(), E>,
+    ) -> Result<Option<Run>, E> {
         let mut index = self.fresh.load(Ordering::Relaxed);
-        while index < end {
-            prepare(index)?;
+        loop {
+            let first = index.next_multiple_of(align);
+            if first >= end || words > end - first {
+                return Ok(None);
+            }
+            prepare(first + words - 1)?;
             match self.fresh.compare_exchange_weak(
                 index,
-                index + 1,
+                first + words,
                 Ordering::Relaxed,
                 Ordering::Relaxed,
             ) {
                 Ok(_) => {
-                    self.used.fetch_add(1, Ordering::Relaxed);
-                    return Ok(Some(index));
+                    self.count(first + words - index);
+                    let passed = index..first;
+                    return Ok(Some(Run { first, passed }));
                 }
                 Err(now) => index = now,
             }
         }
-        Ok(None)
     }
 
     /// Gives a word back that was taken from `fresh` just now, if none was since. It
@@ -131,7 +199,7 @@ impl FreeList {
             self.fresh
                 .compare_exchange(index + 1, index, Ordering::Relaxed, Ordering::Relaxed);
         if taken.is_ok() {
-            self.used.fetch_sub(1, Ordering::Relaxed);
+            self.uncount(1);
         }
         taken.is_ok()
     }
@@ -140,6 +208,15 @@ impl FreeList {
     pub(crate) fn used(&self) -> u32 {
         self.used.load(Ordering::Relaxed)
     }
+}
+
+/// Words that were never used before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    /// The first word.
+    pub(crate) first: u32,
+    /// Words before it that its alignment has passed over.
+    pub(crate) passed: Range<u32>,
 }
 
 /// A new head: the next tag and another top.
@@ -178,6 +255,23 @@ mod tests {
         assert!(!list.unfresh(1), "another came after it");
         assert!(list.unfresh(2));
         assert_eq!((list.used(), fresh()), (1, Ok(Some(2))));
+    }
+
+    #[test]
+    fn runs_are_aligned_and_what_they_pass_over_is_told() {
+        let list = FreeList::new(1);
+        let run = |words, align| list.fresh_run(words, align, 32, |_| Ok::<(), ()>(()));
+        let expected = |first, passed| Ok(Some(Run { first, passed }));
+        assert_eq!(run(8, 8), expected(8, 1..8));
+        assert_eq!(run(2, 2), expected(16, 16..16));
+        assert_eq!(
+            run(16, 8),
+            Ok(None),
+            "8 words are left after the next boundary"
+        );
+        assert_eq!(run(8, 8), expected(24, 18..24));
+        assert_eq!(run(1, 1), Ok(None));
+        assert_eq!(list.used(), 31);
     }
 
     #[test]

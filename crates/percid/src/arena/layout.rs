@@ -111,6 +111,23 @@ impl<const SHIFT: u32> Layout<SHIFT> {
         unsafe { AtomicU64::from_ptr(core::ptr::with_exposed_provenance_mut(address)) }
     }
 
+    /// Consecutive words.
+    ///
+    /// # Safety
+    ///
+    /// As [`word`](Layout::word), for all of them.
+    pub(super) unsafe fn words<'a>(
+        &self,
+        stripe: Stripe,
+        first: u32,
+        count: u32,
+    ) -> &'a [AtomicU64] {
+        let address = self.stripe(stripe) + first as usize * 8;
+        let first = core::ptr::with_exposed_provenance(address);
+        // SAFETY: as in `word`; words of a stripe are consecutive.
+        unsafe { core::slice::from_raw_parts(first, count as usize) }
+    }
+
     /// As one number for a static: the base in granules, and the stripes.
     pub(super) fn pack(&self) -> u64 {
         assert!(self.base.is_multiple_of(GRANULE) && self.threads <= THREADS_MASK);

@@ -11,17 +11,25 @@
 //! | `ledger` | draining a word that others add to |
 //! | `shared` | an arena: the parts put together |
 //! | `process` | the process's arena, and whose ids it is sharded by |
-//! | `word` | a word of it, in four bytes |
-//! | `scoped` | the arena of a domain, and a word of it |
+//! | `handle` | a place in it, in four bytes |
+//! | `word` | a word of it |
+//! | `run` | consecutive words of it |
+//! | `scoped` | the arena of a domain, and words of it |
+//! | `operation` | one section, whatever its ids and its stripes |
+//! | `stripes` | the stripes of some words, to read |
 
 mod error;
 pub(crate) mod free_list;
 pub(crate) mod frontier;
 #[cfg(not(loom))]
+mod handle;
+#[cfg(not(loom))]
 mod layout;
 pub(crate) mod ledger;
 #[cfg(all(test, loom))]
 mod loom;
+#[cfg(not(loom))]
+mod operation;
 #[cfg(not(loom))]
 mod os;
 #[cfg(not(loom))]
@@ -29,22 +37,34 @@ mod process;
 #[cfg(not(loom))]
 mod reservation;
 #[cfg(not(loom))]
+mod run;
+#[cfg(not(loom))]
 mod scoped;
 #[cfg(not(loom))]
 mod shared;
 #[cfg(not(loom))]
 mod standby;
 #[cfg(not(loom))]
+mod stripes;
+#[cfg(not(loom))]
 mod word;
 
 pub use error::ArenaError;
 #[cfg(not(loom))]
+pub use operation::Operation;
+#[cfg(not(loom))]
 pub use process::arena_stats;
 #[cfg(not(loom))]
-pub(crate) use scoped::ScopedWord;
+pub(crate) use run::Run;
 #[cfg(not(loom))]
 pub use scoped::domain_arena_stats;
 #[cfg(not(loom))]
+pub(crate) use scoped::{ScopedRun, ScopedWord};
+#[cfg(not(loom))]
 pub use shared::ArenaStats;
+#[cfg(not(loom))]
+pub(crate) use shared::LONGEST_RUN;
+#[cfg(not(loom))]
+pub use stripes::{StripeOwner, StripeRef, Stripes};
 #[cfg(not(loom))]
 pub(crate) use word::Word;

@@ -12,6 +12,7 @@ use percid_rseq::{Refusal, enter_thread, section, thread_ids};
 
 use super::frontier::Kind;
 use super::layout::{Layout, STRIPE_SHIFT};
+use super::operation::Operation;
 use super::shared::{Arena, ArenaStats};
 use super::standby;
 
@@ -31,35 +32,62 @@ pub(super) fn index() -> MmCid<'static> {
     }
 }
 
-/// Adds to the word of the current cid, or of the thread where that fails.
-pub(super) fn add(layout: Layout<STRIPE_SHIFT>, word: u32, n: u64) {
-    let added = match backend().source {
-        Source::MmCid => add_by_mm_cid(layout, word, n),
-        Source::Table => add_by_table(layout, word, n),
-        _ => false,
-    };
-    if !added {
-        ARENA.add_by_thread(layout, word, n);
+/// Runs an operation on the stripe of the current cid, once it has one.
+///
+/// # Errors
+///
+/// The operation's own answer; or that it has to be done on the fallback.
+///
+/// # Safety
+///
+/// The operation's contract, for the words at `word`, which are allocated.
+pub(super) unsafe fn run<O: Operation>(
+    layout: Layout<STRIPE_SHIFT>,
+    word: u32,
+    operation: &O,
+) -> Result<O::Output, Refusal> {
+    match backend().source {
+        // SAFETY: stripes below the limit are open up to the word and are never closed;
+        // the rest is the caller's contract.
+        Source::MmCid => by_mm_cid(layout, || unsafe {
+            operation.run::<_, STRIPE_SHIFT>(index(), layout.first(word))
+        }),
+        Source::Table => {
+            let domain = Domain::process();
+            if !is_attached(&domain) {
+                return Err(Refusal::BeyondLimit);
+            }
+            // SAFETY: as above; the domain opens stripes below its limit.
+            admitted(&domain, |index| unsafe {
+                operation.run::<_, STRIPE_SHIFT>(index, layout.first(word))
+            })
+        }
+        _ => Err(Refusal::Unsupported),
     }
 }
 
-fn add_by_mm_cid(layout: Layout<STRIPE_SHIFT>, word: u32, n: u64) -> bool {
+fn by_mm_cid<T>(
+    layout: Layout<STRIPE_SHIFT>,
+    mut operation: impl FnMut() -> Result<T, Refusal>,
+) -> Result<T, Refusal> {
+    let mut refused = Refusal::Aborted;
     for _ in 0..section::ATTEMPTS {
-        // SAFETY: an allocated word; stripes below the limit are open up to
-        // it, are never closed, and change by sections only.
-        let outcome = unsafe { section::add::<_, STRIPE_SHIFT>(index(), layout.first(word), n) };
-        let go_on = match outcome {
-            Ok(()) => return true,
-            Err(Refusal::Aborted) => true,
-            Err(Refusal::NotRegistered) => enter_thread().is_ok(),
-            Err(Refusal::BeyondLimit) => activate_current_cid(layout),
-            Err(_) => false,
+        let refusal = match operation() {
+            Ok(done) => return Ok(done),
+            Err(refusal) => refusal,
+        };
+        refused = refusal;
+        let go_on = match refusal {
+            Refusal::Aborted => true,
+            Refusal::NotRegistered => enter_thread().is_ok(),
+            Refusal::BeyondLimit => activate_current_cid(layout),
+            _ => false,
         };
         if !go_on {
             break;
         }
     }
-    false
+    Err(refused)
 }
 
 fn activate_current_cid(layout: Layout<STRIPE_SHIFT>) -> bool {
@@ -71,28 +99,19 @@ fn activate_current_cid(layout: Layout<STRIPE_SHIFT>) -> bool {
     cid < layout.cids && ARENA.activate(layout, Kind::Cid, cid)
 }
 
-fn add_by_table(layout: Layout<STRIPE_SHIFT>, word: u32, n: u64) -> bool {
-    let domain = Domain::process();
-    if !is_attached(&domain) {
-        return false;
-    }
-    admitted(&domain, |index| {
-        // SAFETY: as in `add_by_mm_cid`; the domain opens stripes below its limit.
-        unsafe { section::add::<_, STRIPE_SHIFT>(index, layout.first(word), n) }
-    })
-    .is_some()
-}
-
-/// Runs an operation as a section of a domain, with an id and with its stripe open;
-/// `None`: it has to be done on the fallback.
+/// Runs an operation as a section of a domain, with an id and with its stripe open.
+///
+/// # Errors
+///
+/// The operation's own answer; or that it has to be done on the fallback.
 pub(super) fn admitted<T>(
     domain: &Domain,
     mut operation: impl FnMut(section::Table<'_>) -> Result<T, Refusal>,
-) -> Option<T> {
+) -> Result<T, Refusal> {
     let (mut attempts, mut aborts) = (Attempts::default(), 0);
     loop {
         let refusal = match domain.index().map(&mut operation) {
-            Some(Ok(done)) => return Some(done),
+            Some(Ok(done)) => return Ok(done),
             Some(Err(refusal)) => refusal,
             // Nobody has used the domain yet.
             None => Refusal::BeyondLimit,
@@ -109,7 +128,7 @@ pub(super) fn admitted<T>(
             _ => false,
         };
         if !go_on {
-            return None;
+            return Err(refusal);
         }
     }
 }

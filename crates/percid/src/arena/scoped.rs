@@ -1,25 +1,30 @@
-//! The arena of a domain, and a word of it.
+//! The arena of a domain, and words of it.
 //!
 //! The domain owns its arena, as memory under its limit; a word owns its domain. So the
 //! arena goes when the last word and the last handle have gone.
 
+use core::sync::atomic::AtomicU64;
 use std::sync::Arc;
 
-use percid_cid::domain::{AttachError, Stripes};
+use percid_cid::domain::{self, AttachError};
 use percid_cid::{Domain, Source};
 use percid_rseq::section::{self, Table, WordAddress};
+use percid_rseq::{Refusal, portable};
 
-use super::layout::{DOMAIN_SHIFT, Layout};
+use super::layout::{DOMAIN_SHIFT, Layout, Stripe};
+use super::operation::{Add, Operation, is_answer};
 use super::process::{admitted, open};
+use super::run::Run;
 use super::shared::{Arena, ArenaStats};
-use super::{ArenaError, Word};
+use super::stripes::{StripeRef, Stripes};
+use super::{ArenaError, ledger};
 
 /// The arena of a domain.
 pub(crate) struct DomainArena(Arc<Inside>);
 
 struct Inside(Arena<DOMAIN_SHIFT>);
 
-impl Stripes for DomainArena {
+impl domain::Stripes for DomainArena {
     fn open(&self, to: u32) -> Result<(), i32> {
         open(&self.0.0, to)
     }
@@ -53,54 +58,201 @@ fn arena_of(domain: &Domain) -> Result<Arc<Inside>, ArenaError> {
     }
 }
 
-/// A word in every stripe of a domain.
-pub(crate) struct ScopedWord {
-    /// Where its sections find their id: the domain's table, or a closed one.
+/// Words in every stripe of a domain's own arena.
+pub(super) struct Own {
+    domain: Domain,
+    arena: Arc<Inside>,
+    layout: Layout<DOMAIN_SHIFT>,
+    first: u32,
+    words: u32,
+}
+
+impl Own {
+    fn new(domain: &Domain, words: u32) -> Result<Own, ArenaError> {
+        let arena = arena_of(domain)?;
+        let (layout, first) = arena.0.allocate_run(words)?;
+        Ok(Own {
+            domain: domain.clone(),
+            arena,
+            layout,
+            first,
+            words,
+        })
+    }
+
+    /// Runs an operation on the stripe of the current id, once it has one.
+    ///
+    /// # Errors
+    ///
+    /// The operation's own answer; or that it has to be done on the fallback.
+    ///
+    /// # Safety
+    ///
+    /// The operation's contract, for these words.
+    #[cold]
+    #[inline(never)]
+    unsafe fn run<O: Operation>(&self, operation: &O) -> Result<O::Output, Refusal> {
+        if self.domain.source() != Source::Table {
+            return Err(Refusal::Unsupported);
+        }
+        // SAFETY: allocated words; the domain opens stripes below its limit, which are
+        // closed with the last run only. The rest is the caller's contract.
+        admitted(&self.domain, |ids| unsafe {
+            operation.run::<_, DOMAIN_SHIFT>(ids, self.layout.first(self.first))
+        })
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        self.arena.0.free_run(self.layout, self.first, self.words);
+    }
+}
+
+/// Words in every stripe of a domain.
+pub(crate) struct ScopedRun {
+    /// Where sections find their id: the domain's table, or a closed one.
     ids: Table<'static>,
-    /// The word's address in stripe 0.
+    /// The first word's address in stripe 0.
     first: WordAddress,
-    place: Place,
+    place: Scoped,
 }
 
 // SAFETY: `ids` points to what the domain, which is both, keeps for all threads.
-unsafe impl Send for ScopedWord {}
+unsafe impl Send for ScopedRun {}
 // SAFETY: as above.
-unsafe impl Sync for ScopedWord {}
+unsafe impl Sync for ScopedRun {}
 
-enum Place {
-    /// The domain is the process's: a word of its arena, reached out of line.
-    Process(Word),
-    /// A word of a domain's own arena.
-    Own {
-        domain: Domain,
-        arena: Arc<Inside>,
-        layout: Layout<DOMAIN_SHIFT>,
-        index: u32,
-    },
+enum Scoped {
+    /// The domain is the process's: words of its arena, reached out of line.
+    Process(Run),
+    /// Words of a domain's own arena.
+    Own(Own),
 }
+
+impl ScopedRun {
+    pub(crate) fn new(domain: &Domain, words: u32) -> Result<ScopedRun, ArenaError> {
+        if domain.is(&Domain::process()) {
+            return Ok(ScopedRun {
+                ids: Table::closed(),
+                first: WordAddress::from_eighth(1),
+                place: Scoped::Process(Run::try_new(words)?),
+            });
+        }
+        let own = Own::new(domain, words)?;
+        Ok(ScopedRun {
+            // SAFETY: the run owns its domain.
+            ids: unsafe { domain.index_unbound() }.unwrap_or(Table::closed()),
+            first: own.layout.first(own.first),
+            place: Scoped::Own(own),
+        })
+    }
+
+    /// As [`Run::run`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    #[inline(always)]
+    pub(crate) unsafe fn run<O: Operation>(&self, operation: &O) -> Result<O::Output, Refusal> {
+        // SAFETY: allocated words, or a closed table; the domain opens stripes below
+        // its limit, which are closed with the last run only. The rest is the caller's.
+        match unsafe { operation.run::<_, DOMAIN_SHIFT>(self.ids, self.first) } {
+            Err(refusal) if !is_answer(refusal) => {
+                // The first result never was in memory and stays out of it.
+                let mut value = None;
+                // SAFETY: the caller's contract.
+                let refusal = unsafe { self.run_slow(operation, &mut value) };
+                value.ok_or(refusal)
+            }
+            answer => answer,
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    unsafe fn run_slow<O: Operation>(
+        &self,
+        operation: &O,
+        value: &mut Option<O::Output>,
+    ) -> Refusal {
+        let outcome = match &self.place {
+            // SAFETY: the caller's contract.
+            Scoped::Process(run) => unsafe { run.run(operation) },
+            // SAFETY: as above.
+            Scoped::Own(own) => unsafe { own.run(operation) },
+        };
+        match outcome {
+            Ok(done) => {
+                *value = Some(done);
+                Refusal::Aborted
+            }
+            Err(refusal) => refusal,
+        }
+    }
+
+    /// As [`Run::fallback`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub(crate) fn fallback(&self) -> Result<StripeRef<'_>, ArenaError> {
+        match &self.place {
+            Scoped::Process(run) => run.fallback(),
+            Scoped::Own(own) => {
+                let stripe = Stripe::Thread(own.arena.0.thread_stripe(own.layout));
+                // SAFETY: an open stripe of an arena that this keeps.
+                Ok(unsafe { StripeRef::new(own.layout, stripe, own.first, own.words) })
+            }
+        }
+    }
+
+    /// As [`Run::stripes`].
+    pub(crate) fn stripes(&self) -> Stripes<'_> {
+        match &self.place {
+            Scoped::Process(run) => run.stripes(),
+            Scoped::Own(own) => {
+                own.domain.tick();
+                // SAFETY: words of an arena that this keeps.
+                unsafe { Stripes::new(&own.arena.0, own.layout, own.first, own.words) }
+            }
+        }
+    }
+
+    /// As [`Run::shared`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub(crate) fn shared(&self) -> Result<&[AtomicU64], ArenaError> {
+        match &self.place {
+            Scoped::Process(run) => run.shared(),
+            Scoped::Own(own) => {
+                // SAFETY: the ledger is open up to every word that was allocated, and
+                // this keeps it.
+                Ok(unsafe { own.layout.words(Stripe::Ledger, own.first, own.words) })
+            }
+        }
+    }
+
+    pub(crate) fn len(&self) -> u32 {
+        match &self.place {
+            Scoped::Process(run) => run.len(),
+            Scoped::Own(own) => own.words,
+        }
+    }
+}
+
+/// A word in every stripe of a domain.
+pub(crate) struct ScopedWord(ScopedRun);
 
 impl ScopedWord {
     pub(crate) fn new(domain: &Domain) -> Result<ScopedWord, ArenaError> {
-        if domain.is(&Domain::process()) {
-            return Ok(ScopedWord {
-                ids: Table::closed(),
-                first: WordAddress::from_eighth(1),
-                place: Place::Process(Word::try_new()?),
-            });
-        }
-        let arena = arena_of(domain)?;
-        let (layout, index) = arena.0.allocate()?;
-        Ok(ScopedWord {
-            // SAFETY: the word owns its domain.
-            ids: unsafe { domain.index_unbound() }.unwrap_or(Table::closed()),
-            first: layout.first(index),
-            place: Place::Own {
-                domain: domain.clone(),
-                arena,
-                layout,
-                index,
-            },
-        })
+        Ok(ScopedWord(ScopedRun::new(domain, 1)?))
     }
 
     /// Adds 1.
@@ -109,7 +261,7 @@ impl ScopedWord {
         // SAFETY: an allocated word, or a closed table; the domain opens stripes below
         // its limit, which are closed with the last word only, and change by sections
         // only.
-        let added = unsafe { section::increment::<_, DOMAIN_SHIFT>(self.ids, self.first) };
+        let added = unsafe { section::increment::<_, DOMAIN_SHIFT>(self.0.ids, self.0.first) };
         if added.is_err() {
             self.add_slow(1);
         }
@@ -119,7 +271,7 @@ impl ScopedWord {
     #[inline]
     pub(crate) fn add(&self, n: u64) {
         // SAFETY: as in `increment`.
-        let added = unsafe { section::add::<_, DOMAIN_SHIFT>(self.ids, self.first, n) };
+        let added = unsafe { section::add::<_, DOMAIN_SHIFT>(self.0.ids, self.0.first, n) };
         if added.is_err() {
             self.add_slow(n);
         }
@@ -128,71 +280,41 @@ impl ScopedWord {
     #[cold]
     #[inline(never)]
     fn add_slow(&self, n: u64) {
-        match &self.place {
-            Place::Process(word) => word.add(n),
-            Place::Own {
-                domain,
-                arena,
-                layout,
-                index,
-            } => {
-                let added = domain.source() == Source::Table
-                    && admitted(domain, |ids| {
-                        // SAFETY: as in `increment`.
-                        unsafe { section::add::<_, DOMAIN_SHIFT>(ids, self.first, n) }
-                    })
-                    .is_some();
-                if !added {
-                    arena.0.add_by_thread(*layout, *index, n);
-                }
-            }
+        let mut done = None;
+        // SAFETY: as in `increment`.
+        unsafe { self.0.run_slow(&Add(n), &mut done) };
+        if done.is_none() {
+            let stripe = self
+                .0
+                .fallback()
+                .expect("it has had its place from the start");
+            portable::add(&stripe.words()[0], n);
         }
     }
 
     /// What was added and not taken; racy while others add.
     pub(crate) fn sum(&self) -> u64 {
-        match &self.place {
-            Place::Process(word) => word.sum(),
-            Place::Own {
-                domain,
-                arena,
-                layout,
-                index,
-            } => {
-                domain.tick();
-                arena.0.sum(*layout, *index)
-            }
-        }
+        ledger::untaken(self.taken(), || self.total())
     }
 
     /// Takes what was added and not taken.
     pub(crate) fn take(&self) -> u64 {
-        match &self.place {
-            Place::Process(word) => word.take(),
-            Place::Own {
-                domain,
-                arena,
-                layout,
-                index,
-            } => {
-                domain.tick();
-                arena.0.take(*layout, *index)
-            }
-        }
+        ledger::take(self.taken(), || self.total())
     }
-}
 
-impl Drop for ScopedWord {
-    fn drop(&mut self) {
-        if let Place::Own {
-            arena,
-            layout,
-            index,
-            ..
-        } = &self.place
-        {
-            arena.0.free(*layout, *index);
-        }
+    fn taken(&self) -> &AtomicU64 {
+        &self
+            .0
+            .shared()
+            .expect("it has had its place from the start")[0]
+    }
+
+    fn total(&self) -> u64 {
+        let words = self
+            .0
+            .stripes()
+            .map(|stripe| portable::load(&stripe.words()[0]));
+        words.fold(0, u64::wrapping_add)
     }
 }
 

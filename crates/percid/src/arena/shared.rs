@@ -11,10 +11,19 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use percid_cid::{THREAD_STRIPES, possible_cids, thread_stripe};
 use percid_rseq::{Preserved, portable};
 
-use super::free_list::FreeList;
+use super::free_list::{FreeList, Stack};
 use super::frontier::{Frontier, Kind, Open};
 use super::layout::{GRANULE, Layout, Stripe};
 use super::{ArenaError, ledger, os, reservation};
+
+/// Words of the longest run.
+pub(crate) const LONGEST_RUN: u32 = 1 << LONGEST;
+
+/// log2 of the same.
+const LONGEST: u32 = 12;
+
+/// Runs of so many words and more start on a cache line.
+const LINE: u32 = 8;
 
 /// An arena in stripes of `1 << SHIFT` bytes.
 pub(super) struct Arena<const SHIFT: u32> {
@@ -22,6 +31,8 @@ pub(super) struct Arena<const SHIFT: u32> {
     layout: AtomicU64,
     frontier: Frontier,
     free: FreeList,
+    /// Runs of 2, 4, ... words that were used before.
+    runs: [Stack; LONGEST as usize],
     /// How often a stripe could not be opened.
     refusals: AtomicU32,
     /// Whether stripe 0 should lie where handles can be addresses.
@@ -34,6 +45,7 @@ impl<const SHIFT: u32> Arena<SHIFT> {
             layout: AtomicU64::new(0),
             frontier: Frontier::new(),
             free: FreeList::new(1),
+            runs: [const { Stack::new() }; LONGEST as usize],
             refusals: AtomicU32::new(0),
             low,
         }
@@ -98,6 +110,67 @@ impl<const SHIFT: u32> Arena<SHIFT> {
         }
     }
 
+    /// Consecutive words that read zero in every stripe.
+    pub(super) fn allocate_run(&self, words: u32) -> Result<(Layout<SHIFT>, u32), ArenaError> {
+        let Some(class) = class(words) else {
+            return Err(ArenaError::TooLong {
+                words,
+                most: LONGEST_RUN,
+            });
+        };
+        let Some(runs) = self.runs.get((class as usize).wrapping_sub(1)) else {
+            return self.allocate();
+        };
+        let layout = self.reserve()?;
+        // SAFETY: the ledger is open up to every word that was ever allocated.
+        let link = |index| unsafe { layout.word(Stripe::Ledger, index) };
+        let words = 1 << class;
+        if let Some(index) = runs.pop(link) {
+            self.free.count(words);
+            // Ordering: Relaxed. Whoever publishes the index publishes the zero.
+            link(index).store(0, Ordering::Relaxed);
+            return Ok((layout, index));
+        }
+        let prepare = |last: u32| {
+            self.frontier
+                .lengthen(granules(last, Layout::<SHIFT>::BYTES), &Memory(layout))
+        };
+        match self
+            .free
+            .fresh_run(words, words.min(LINE), Layout::<SHIFT>::WORDS, prepare)
+        {
+            Ok(Some(run)) => {
+                for passed in run.passed {
+                    self.free.push(passed, link(passed));
+                }
+                Ok((layout, run.first))
+            }
+            Ok(None) => Err(ArenaError::Full {
+                words: Layout::<SHIFT>::WORDS - 1,
+            }),
+            Err(os_error) => Err(ArenaError::NoMemory { os_error }),
+        }
+    }
+
+    /// Gives a run back that nobody uses any more.
+    pub(super) fn free_run(&self, layout: Layout<SHIFT>, first: u32, words: u32) {
+        let class = class(words).expect("it was allocated");
+        let Some(runs) = self.runs.get((class as usize).wrapping_sub(1)) else {
+            return self.free(layout, first);
+        };
+        let words = 1 << class;
+        for index in first..first + words {
+            self.clear(layout, index);
+            // SAFETY: the ledger is open up to every word that was ever allocated.
+            let shared = unsafe { layout.word(Stripe::Ledger, index) };
+            // Ordering: Relaxed, as in `clear`.
+            shared.store(0, Ordering::Relaxed);
+        }
+        // SAFETY: as above.
+        runs.push(first, unsafe { layout.word(Stripe::Ledger, first) });
+        self.free.uncount(words);
+    }
+
     /// How large it is.
     pub(super) fn stats(&self) -> ArenaStats {
         ArenaStats {
@@ -119,6 +192,14 @@ impl<const SHIFT: u32> Arena<SHIFT> {
 
     /// Gives a word back that nobody uses any more.
     pub(super) fn free(&self, layout: Layout<SHIFT>, index: u32) {
+        self.clear(layout, index);
+        // SAFETY: the ledger is open up to every word that was ever allocated.
+        self.free
+            .push(index, unsafe { layout.word(Stripe::Ledger, index) });
+    }
+
+    /// Zeroes a word in every stripe, by its last user.
+    fn clear(&self, layout: Layout<SHIFT>, index: u32) {
         for word in self.words(layout, index) {
             // Ordering: Relaxed. The caller is the last user; the free list hands
             // the zeros on. Reading first keeps untouched pages untouched.
@@ -126,13 +207,17 @@ impl<const SHIFT: u32> Arena<SHIFT> {
                 word.store(0, Ordering::Relaxed);
             }
         }
-        // SAFETY: the ledger is open up to every word that was ever allocated.
-        self.free
-            .push(index, unsafe { layout.word(Stripe::Ledger, index) });
     }
 
     /// Adds to the word of the thread's stripe.
     pub(super) fn add_by_thread(&self, layout: Layout<SHIFT>, index: u32, n: u64) {
+        let stripe = Stripe::Thread(self.thread_stripe(layout));
+        // SAFETY: an allocated word in an open stripe.
+        portable::add(unsafe { layout.word(stripe, index) }, n);
+    }
+
+    /// The stripe of the calling thread, open.
+    pub(super) fn thread_stripe(&self, layout: Layout<SHIFT>) -> u32 {
         let threads = self.frontier.stripes(Kind::Thread);
         let mut stripe = thread_stripe();
         if stripe >= layout.threads {
@@ -143,8 +228,7 @@ impl<const SHIFT: u32> Arena<SHIFT> {
             stripe = 0;
             threads.publish(1);
         }
-        // SAFETY: an allocated word in an open stripe.
-        portable::add(unsafe { layout.word(Stripe::Thread(stripe), index) }, n);
+        stripe
     }
 
     /// Opens stripes up to and including `stripe`. Where the system has refused
@@ -168,11 +252,16 @@ impl<const SHIFT: u32> Arena<SHIFT> {
     /// The word in every stripe that may hold something.
     // Ordering: `get` is an Acquire: stripes below the limit are open.
     fn words(&self, layout: Layout<SHIFT>, index: u32) -> impl Iterator<Item = &AtomicU64> {
-        let cids = (0..self.frontier.stripes(Kind::Cid).get()).map(Stripe::Cid);
-        let threads = (0..self.frontier.stripes(Kind::Thread).get()).map(Stripe::Thread);
+        let cids = (0..self.published(Kind::Cid)).map(Stripe::Cid);
+        let threads = (0..self.published(Kind::Thread)).map(Stripe::Thread);
         // SAFETY: an allocated word in published stripes.
         cids.chain(threads)
             .map(move |stripe| unsafe { layout.word(stripe, index) })
+    }
+
+    /// Number of stripes that are open up to every word that was allocated.
+    pub(super) fn published(&self, kind: Kind) -> u32 {
+        self.frontier.stripes(kind).get()
     }
 
     /// All that was ever added to a word.
@@ -212,6 +301,13 @@ fn granules(index: u32, stripe: usize) -> u32 {
     needed.next_power_of_two().min(stripe / GRANULE) as u32
 }
 
+/// log2 of the room that a run of so many words takes; `None` if it is too long.
+fn class(words: u32) -> Option<u32> {
+    (1..=LONGEST_RUN)
+        .contains(&words)
+        .then(|| words.next_power_of_two().trailing_zeros())
+}
+
 /// The reservation, as the frontier opens it.
 struct Memory<const SHIFT: u32>(Layout<SHIFT>);
 
@@ -244,7 +340,7 @@ pub struct ArenaStats {
     pub cid_stripes: u32,
     /// Stripes that threads without sections have used.
     pub thread_stripes: u32,
-    /// Words in use, one for each counter.
+    /// Words in use: one for each counter; rooms take a power of two.
     pub words: u32,
     /// Counters that could not have a word in the arena and count on shared ones.
     pub standby_words: u32,
@@ -253,6 +349,49 @@ pub struct ArenaStats {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn runs_take_a_power_of_two() {
+        let classes = [0, 1, 2, 3, 8, 9, LONGEST_RUN, LONGEST_RUN + 1].map(class);
+        let expected = [
+            None,
+            Some(0),
+            Some(1),
+            Some(2),
+            Some(3),
+            Some(4),
+            Some(LONGEST),
+            None,
+        ];
+        assert_eq!(classes, expected);
+    }
+
+    #[test]
+    fn runs_come_back_zeroed_to_those_of_their_length() {
+        let arena = Arena::<20>::new(false);
+        let (layout, first) = arena.allocate_run(9).expect("memory");
+        assert!(first.is_multiple_of(LINE));
+        assert_eq!(arena.stats().words, 16);
+        let stripe = Stripe::Thread(arena.thread_stripe(layout));
+        // SAFETY: words of the run, in an open stripe and in the ledger.
+        let word = |index| unsafe { layout.word(stripe, first + index) };
+        // SAFETY: as above.
+        let shared = |index| unsafe { layout.word(Stripe::Ledger, first + index) };
+        word(8).store(7, Ordering::Relaxed);
+        shared(8).store(7, Ordering::Relaxed);
+        let (_, other) = arena.allocate_run(16).expect("memory");
+        assert_ne!(first, other);
+        arena.free_run(layout, first, 9);
+        assert_eq!(arena.allocate_run(12).expect("memory").1, first);
+        let all = (0..16).flat_map(|index| [word(index), shared(index)]);
+        assert!(
+            all.into_iter()
+                .all(|word| word.load(Ordering::Relaxed) == 0)
+        );
+        // What the alignment passed over serves as single words.
+        let (_, single) = arena.allocate().expect("memory");
+        assert!(single < first);
+    }
 
     #[test]
     fn granules_hold_their_word_and_double() {

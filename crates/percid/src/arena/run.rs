@@ -1,0 +1,143 @@
+//! Consecutive words of the process's arena, with a place from their first use.
+
+use core::sync::atomic::AtomicU64;
+
+use percid_cid::backend;
+use percid_rseq::Refusal;
+
+use super::ArenaError;
+use super::handle::{Handle, Place};
+use super::layout::{Layout, STRIPE_SHIFT, Stripe};
+use super::operation::{Operation, is_answer};
+use super::process::{self, arena};
+use super::stripes::{StripeRef, Stripes};
+
+/// Words in every stripe, or nowhere yet.
+pub(crate) struct Run {
+    handle: Handle,
+    words: u32,
+}
+
+impl Run {
+    /// Nowhere yet.
+    pub(crate) const fn new(words: u32) -> Run {
+        Run {
+            handle: Handle::new(),
+            words,
+        }
+    }
+
+    /// In the arena, now.
+    pub(crate) fn try_new(words: u32) -> Result<Run, ArenaError> {
+        Ok(Run {
+            handle: Handle::try_new(words, backend().source)?,
+            words,
+        })
+    }
+
+    pub(crate) fn len(&self) -> u32 {
+        self.words
+    }
+
+    /// Runs an operation in a section on the stripe of the current cid.
+    ///
+    /// # Errors
+    ///
+    /// The operation's own answer (`Mismatch`, `Empty`, `Full`). Anything else: it has to
+    /// be done on the fallback.
+    ///
+    /// # Safety
+    ///
+    /// The operation's contract, for these words.
+    #[inline(always)]
+    pub(crate) unsafe fn run<O: Operation>(&self, operation: &O) -> Result<O::Output, Refusal> {
+        if let Some(first) = self.handle.in_sections() {
+            // SAFETY: allocated words; stripes below the limit are open up to them and are
+            // never closed. The rest is the caller's contract.
+            match unsafe { operation.run::<_, STRIPE_SHIFT>(process::index(), first) } {
+                Err(refusal) if !is_answer(refusal) => {}
+                answer => return answer,
+            }
+        }
+        // What the first attempt returned never was in memory and stays out of it.
+        let mut value = None;
+        // SAFETY: the caller's contract.
+        let refusal = unsafe { self.run_slow(operation, &mut value) };
+        value.ok_or(refusal)
+    }
+
+    /// What it was refused for, unless there is a value.
+    #[cold]
+    #[inline(never)]
+    unsafe fn run_slow<O: Operation>(
+        &self,
+        operation: &O,
+        value: &mut Option<O::Output>,
+    ) -> Refusal {
+        let Ok(Place::Sections(layout, first)) = self.place_now() else {
+            return Refusal::Unsupported;
+        };
+        // SAFETY: allocated words; the rest is the caller's contract.
+        match unsafe { process::run(layout, first, operation) } {
+            Ok(done) => {
+                *value = Some(done);
+                Refusal::Aborted
+            }
+            Err(refusal) => refusal,
+        }
+    }
+
+    /// The stripe of the calling thread, for read-modify-writes.
+    ///
+    /// # Errors
+    ///
+    /// If there is no memory.
+    pub(crate) fn fallback(&self) -> Result<StripeRef<'_>, ArenaError> {
+        let (layout, first) = in_arena(self.place_now()?);
+        let stripe = Stripe::Thread(arena().thread_stripe(layout));
+        // SAFETY: an open stripe; the process's arena stays, and the words do with this.
+        Ok(unsafe { StripeRef::new(layout, stripe, first, self.words) })
+    }
+
+    /// Every stripe that may hold something; none before the first use.
+    pub(crate) fn stripes(&self) -> Stripes<'_> {
+        self.handle.place().map_or_else(Stripes::none, |place| {
+            let (layout, first) = in_arena(place);
+            // SAFETY: the process's arena stays, and the words do with this.
+            unsafe { Stripes::new(arena(), layout, first, self.words) }
+        })
+    }
+
+    /// Words beside all stripes, for read-modify-writes by everybody.
+    ///
+    /// # Errors
+    ///
+    /// If there is no memory.
+    pub(crate) fn shared(&self) -> Result<&[AtomicU64], ArenaError> {
+        let (layout, first) = in_arena(self.place_now()?);
+        // SAFETY: the ledger is open up to every word that was allocated; they stay with
+        // this.
+        Ok(unsafe { layout.words(Stripe::Ledger, first, self.words) })
+    }
+
+    fn place_now(&self) -> Result<Place, ArenaError> {
+        match self.handle.place() {
+            Some(place) => Ok(place),
+            None => self.handle.take_place(self.words, false),
+        }
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.handle.leave(self.words);
+    }
+}
+
+/// Runs have no standby words.
+fn in_arena(place: Place) -> (Layout<STRIPE_SHIFT>, u32) {
+    match place {
+        Place::Sections(layout, first) | Place::ByThread(layout, first) => (layout, first),
+        Place::Standby(_) => unreachable!("asked for without standby words"),
+    }
+}
