@@ -37,11 +37,17 @@
 //! | `array_pop` | `c = *w; if c == 0 -> Empty; value = w[c]; *w = c - 1` |
 //! | `array_push_batch` | `c = *w; if c >= capacity -> Full; k = min(count, capacity - c); w[1 + c..][..k] = source[..k]; *w = c + k` |
 //! | `array_pop_batch` | `c = *w; if c == 0 -> Empty; k = min(count, c); target[..k] = w[1 + c - k..][..k]; *w = c - k` |
+//! | `gated_push` | `k = w.gate (acquire); c = *w; if c >= k -> Full; w[1 + c] = value; *w = c + 1` |
+//! | `gated_pop` | `if w.gate (acquire) == 0 -> Empty; as array_pop` |
+//! | `gated_push_batch` | `capacity = w.gate (acquire); as array_push_batch` |
+//! | `gated_pop_batch` | `if w.gate (acquire) == 0 -> Empty; as array_pop_batch` |
 //! | `copy_push` | `c = *w; if c + bytes > capacity -> Full; (w + 1 word + c)[..bytes] = source[..bytes]; *w = c + bytes` |
 //! | `copy_pop` | `c = *w; if c < bytes -> Empty; target[..bytes] = (w + 1 word + c - bytes)[..bytes]; *w = c - bytes` |
 //! | `copy_out` | `target[..bytes] = w[..bytes]` |
 //!
-//! Lengths of arrays are 32 bits wide, those of byte stacks 64.
+//! Lengths of arrays are 32 bits wide, those of byte stacks 64. A gate is the 32 bits
+//! after a length. It is loaded *before* the length: who opens it again, after having
+//! taken what the stack held, stored the new length first.
 //!
 //! What the bodies must keep:
 //!
@@ -167,6 +173,24 @@ pub(crate) trait Operations: Copy {
         count: u32,
     ) -> Result<u32, Refusal>;
     unsafe fn array_pop_batch<const SHIFT: u32>(
+        self,
+        len: WordAddress,
+        target: *mut u64,
+        count: u32,
+    ) -> Result<u32, Refusal>;
+    unsafe fn gated_push<const SHIFT: u32>(
+        self,
+        len: WordAddress,
+        value: u64,
+    ) -> Result<(), Refusal>;
+    unsafe fn gated_pop<const SHIFT: u32>(self, len: WordAddress) -> Result<u64, Refusal>;
+    unsafe fn gated_push_batch<const SHIFT: u32>(
+        self,
+        len: WordAddress,
+        source: *const u64,
+        count: u32,
+    ) -> Result<u32, Refusal>;
+    unsafe fn gated_pop_batch<const SHIFT: u32>(
         self,
         len: WordAddress,
         target: *mut u64,

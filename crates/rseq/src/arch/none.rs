@@ -83,6 +83,10 @@ macro_rules! all_unsupported {
     array_pop(WordAddress) -> u64;
     array_push_batch(WordAddress, u32, *const u64, u32) -> u32;
     array_pop_batch(WordAddress, *mut u64, u32) -> u32;
+    gated_push(WordAddress, u64) -> ();
+    gated_pop(WordAddress) -> u64;
+    gated_push_batch(WordAddress, *const u64, u32) -> u32;
+    gated_pop_batch(WordAddress, *mut u64, u32) -> u32;
     copy_push(WordAddress, usize, *const u8, usize) -> ();
     copy_pop(WordAddress, *mut u8, usize) -> ();
     copy_out(WordAddress, *mut u8, usize) -> ();

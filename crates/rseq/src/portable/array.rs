@@ -23,7 +23,7 @@ use crate::Refusal;
 #[inline]
 pub unsafe fn array_push(len: *mut u64, capacity: u32, value: u64) -> Result<(), Refusal> {
     // SAFETY: the caller's contract.
-    unsafe { push(at(len), &Slots(len), capacity, value) }
+    unsafe { push(at(len), &Slots(len), |_| capacity, value) }
 }
 
 /// Pops a word from the stack.
@@ -38,7 +38,7 @@ pub unsafe fn array_push(len: *mut u64, capacity: u32, value: u64) -> Result<(),
 #[inline]
 pub unsafe fn array_pop(len: *mut u64) -> Result<u64, Refusal> {
     // SAFETY: the caller's contract.
-    unsafe { pop(at(len), &Slots(len)) }
+    unsafe { pop(at(len), &Slots(len), open) }
 }
 
 /// Pushes words on the stack, in order, as many of the `count` at `source` as there is
@@ -60,7 +60,7 @@ pub unsafe fn array_push_batch(
 ) -> Result<u32, Refusal> {
     debug_assert_buffer(source, count);
     // SAFETY: the caller's contract.
-    unsafe { push_batch(at(len), &Slots(len), capacity, source, count) }
+    unsafe { push_batch(at(len), &Slots(len), |_| capacity, source, count) }
 }
 
 /// Pops up to `count` words from the stack into `target`, the one that was on top last;
@@ -77,7 +77,7 @@ pub unsafe fn array_push_batch(
 pub unsafe fn array_pop_batch(len: *mut u64, target: *mut u64, count: u32) -> Result<u32, Refusal> {
     debug_assert_buffer(target, count);
     // SAFETY: the caller's contract.
-    unsafe { pop_batch(at(len), &Slots(len), target, count) }
+    unsafe { pop_batch(at(len), &Slots(len), open, target, count) }
 }
 
 fn debug_assert_buffer(words: *const u64, count: u32) {
@@ -88,7 +88,7 @@ fn debug_assert_buffer(words: *const u64, count: u32) {
 }
 
 /// The words after a length; the first is number 1.
-struct Slots(*mut u64);
+pub(super) struct Slots(pub(super) *mut u64);
 
 // Ordering: Relaxed. The claim orders them; atomics only for who looks from outside, as
 // into a stack of sections.
@@ -119,19 +119,24 @@ fn with_count(word: u64, count: u32) -> u64 {
     word & !u64::from(u32::MAX) | u64::from(count)
 }
 
-/// Refuses an empty stack.
+/// The gate of a stack that is never closed.
+pub(super) fn open(_: u64) -> u32 {
+    u32::MAX
+}
+
+/// Refuses an empty stack, and a closed one.
 #[inline(always)]
-fn some(word: u64) -> Result<(), Refusal> {
-    match count_in(word) {
-        0 => Err(Refusal::Empty),
-        _ => Ok(()),
+fn some(gate: impl Fn(u64) -> u32) -> impl FnOnce(u64) -> Result<(), Refusal> {
+    move |word| match count_in(word) > 0 && gate(word) > 0 {
+        true => Ok(()),
+        false => Err(Refusal::Empty),
     }
 }
 
 /// Refuses a full stack.
 #[inline(always)]
-fn room(capacity: u32) -> impl FnOnce(u64) -> Result<(), Refusal> {
-    move |word| match count_in(word) < capacity {
+fn room(capacity: impl Fn(u64) -> u32) -> impl FnOnce(u64) -> Result<(), Refusal> {
+    move |word| match count_in(word) < capacity(word) {
         true => Ok(()),
         false => Err(Refusal::Full),
     }
@@ -139,14 +144,15 @@ fn room(capacity: u32) -> impl FnOnce(u64) -> Result<(), Refusal> {
 
 /// # Safety
 ///
-/// There are `capacity` slots, and the length is one of them.
+/// There are as many slots as `capacity` says of the word that is claimed, and the length
+/// is one of them.
 pub(super) unsafe fn push<W: Word>(
     len: &W,
     slots: &impl Cells,
-    capacity: u32,
+    capacity: impl Fn(u64) -> u32,
     value: u64,
 ) -> Result<(), Refusal> {
-    let claim = Claim::<W, TOP>::take(len, room(capacity))?;
+    let claim = Claim::<W, TOP>::take(len, room(&capacity))?;
     let count = count_in(claim.held());
     // SAFETY: below the capacity, and claimed.
     unsafe { slots.write(1 + u64::from(count), value) };
@@ -158,8 +164,12 @@ pub(super) unsafe fn push<W: Word>(
 /// # Safety
 ///
 /// As [`push`].
-pub(super) unsafe fn pop<W: Word>(len: &W, slots: &impl Cells) -> Result<u64, Refusal> {
-    let claim = Claim::<W, TOP>::take(len, some)?;
+pub(super) unsafe fn pop<W: Word>(
+    len: &W,
+    slots: &impl Cells,
+    gate: impl Fn(u64) -> u32,
+) -> Result<u64, Refusal> {
+    let claim = Claim::<W, TOP>::take(len, some(gate))?;
     let count = count_in(claim.held());
     // SAFETY: the slot on top, and claimed.
     let value = unsafe { slots.read(u64::from(count)) };
@@ -174,13 +184,13 @@ pub(super) unsafe fn pop<W: Word>(len: &W, slots: &impl Cells) -> Result<u64, Re
 pub(super) unsafe fn push_batch<W: Word>(
     len: &W,
     slots: &impl Cells,
-    capacity: u32,
+    capacity: impl Fn(u64) -> u32,
     source: *const u64,
     count: u32,
 ) -> Result<u32, Refusal> {
-    let claim = Claim::<W, TOP>::take(len, room(capacity))?;
+    let claim = Claim::<W, TOP>::take(len, room(&capacity))?;
     let held = count_in(claim.held());
-    let taken = count.min(capacity - held);
+    let taken = count.min(capacity(claim.held()) - held);
     for place in 0..taken {
         // SAFETY: below `count`; below the capacity, and claimed.
         unsafe {
@@ -201,10 +211,11 @@ pub(super) unsafe fn push_batch<W: Word>(
 pub(super) unsafe fn pop_batch<W: Word>(
     len: &W,
     slots: &impl Cells,
+    gate: impl Fn(u64) -> u32,
     target: *mut u64,
     count: u32,
 ) -> Result<u32, Refusal> {
-    let claim = Claim::<W, TOP>::take(len, some)?;
+    let claim = Claim::<W, TOP>::take(len, some(gate))?;
     let held = count_in(claim.held());
     let taken = count.min(held);
     let left = held - taken;

@@ -21,6 +21,7 @@
 //! | a pointer to add through | [`LOW`] | [`add_through`], [`claimable`] |
 //! | a list's head | [`LOW`] | [`list_push`], [`list_pop`], [`claimable`] |
 //! | a length of words | [`TOP`] | [`array_push`], [`array_pop`], [`array_push_batch`], [`array_pop_batch`], [`copy_out`], [`claimable`] |
+//! | a length and its gate | [`TOP`] | [`gated_push`], [`gated_pop`], [`gated_push_batch`], [`gated_pop_batch`], [`claimable`] |
 //! | a length of bytes | [`TOP`] | [`copy_push`], [`copy_pop`], [`copy_out`], [`claimable`] |
 //!
 //! # Algorithm
@@ -97,6 +98,7 @@ mod array;
 mod bytes;
 mod claim;
 pub mod claimable;
+mod gated;
 mod list;
 #[cfg(all(test, loom))]
 mod loom;
@@ -107,6 +109,7 @@ mod word;
 
 pub use array::{array_pop, array_pop_batch, array_push, array_push_batch};
 pub use bytes::{copy_out, copy_pop, copy_push};
+pub use gated::{gated_pop, gated_pop_batch, gated_push, gated_push_batch};
 pub use list::{list_pop, list_push};
 pub use pair::compare_compare_store;
 pub use plain::{add, claim, compare_store, increment, load, swap};

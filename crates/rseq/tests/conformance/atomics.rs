@@ -5,8 +5,8 @@ use std::sync::atomic::AtomicU64;
 use percid_rseq::Refusal;
 use percid_rseq::portable::{self, TOP};
 pub(crate) use percid_rseq::portable::{
-    array_pop, array_pop_batch, array_push, array_push_batch, copy_pop, copy_push, list_pop,
-    list_push,
+    array_pop, array_pop_batch, array_push, array_push_batch, copy_pop, copy_push, gated_pop,
+    gated_pop_batch, gated_push, gated_push_batch, list_pop, list_push,
 };
 
 /// Those on one word, which take a reference.

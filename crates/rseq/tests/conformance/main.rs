@@ -24,7 +24,7 @@ use disturbance::Disturbance;
 use stripes::By;
 
 /// Every operation, in a workload that shows whether it is exact.
-const OPERATIONS: [(&str, Make); 12] = [
+const OPERATIONS: [(&str, Make); 14] = [
     ("increment", counting::increment),
     ("add", counting::add),
     ("add_through", counting::add_through),
@@ -35,6 +35,8 @@ const OPERATIONS: [(&str, Make); 12] = [
     ("list push, pop", tokens::list),
     ("array push, pop", tokens::array),
     ("array batches", tokens::batches),
+    ("gated push, pop", tokens::gated_array),
+    ("gated batches", tokens::gated_batches),
     ("copy push, pop", tokens::copies),
     ("copy_out", tokens::copy_out),
 ];

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use percid_rseq::portable::{TOP, claimable};
 use percid_rseq::section::{self, Cpu, MmCid, Slot, Table, TableHead, WordAddress};
-use percid_rseq::{Refusal, possible_cpus};
+use percid_rseq::{Refusal, membarrier, possible_cpus};
 
 use crate::atomics;
 
@@ -222,6 +222,57 @@ impl Stripes {
     pub(crate) fn array_pop_batch(&self, to: &mut [u64]) -> Result<u32, Refusal> {
         let count = to.len() as u32;
         by_index!(self, array_pop_batch(0, to.as_mut_ptr(), count))
+    }
+
+    pub(crate) fn gated_push(&self, value: u64) -> Result<(), Refusal> {
+        by_index!(self, gated_push(0, value))
+    }
+
+    pub(crate) fn gated_pop(&self) -> Result<u64, Refusal> {
+        by_index!(self, gated_pop(0))
+    }
+
+    pub(crate) fn gated_push_batch(&self, from: &[u64]) -> Result<u32, Refusal> {
+        by_index!(self, gated_push_batch(0, from.as_ptr(), from.len() as u32))
+    }
+
+    pub(crate) fn gated_pop_batch(&self, to: &mut [u64]) -> Result<u32, Refusal> {
+        by_index!(self, gated_pop_batch(0, to.as_mut_ptr(), to.len() as u32))
+    }
+
+    /// Takes what the gated stack of a stripe holds, from outside, and opens it again
+    /// with a gate. One thread at a time.
+    pub(crate) fn take_gated(&self, id: usize, gate: u32) -> Result<Vec<u64>, Refusal> {
+        let word = self.word(id, 0);
+        let content = |len: u32| {
+            (1..=len as usize)
+                .map(|place| self.word(id, place).load(Ordering::Relaxed))
+                .collect()
+        };
+        if self.by == By::Thread {
+            let held = claimable::swap::<TOP>(word, 0)?;
+            let taken = content(held as u32);
+            // Nobody pushes to a closed stack: an exchange that fails met a claim that
+            // will be refused.
+            while claimable::compare_store::<TOP>(word, 0, u64::from(gate) << 32).is_err() {
+                std::hint::spin_loop();
+            }
+            return Ok(taken);
+        }
+        // SAFETY: the two halves of an aligned word, which sections access by halves.
+        let [len, at] = unsafe { &*word.as_ptr().cast::<[AtomicU32; 2]>() };
+        // Ordering: the fence orders all of it before what follows.
+        at.store(0, Ordering::Relaxed);
+        let fenced = membarrier::fence();
+        let mut taken = Vec::new();
+        if fenced.is_ok() {
+            taken = content(len.load(Ordering::Relaxed));
+            len.store(0, Ordering::Relaxed);
+        }
+        // Ordering: Release pairs with the section's load of the gate: the new length is
+        // seen with it.
+        at.store(gate, Ordering::Release);
+        Ok(taken)
     }
 
     pub(crate) fn copy_push(&self, capacity: usize, from: &[u8]) -> Result<(), Refusal> {

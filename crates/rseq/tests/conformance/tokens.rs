@@ -1,6 +1,6 @@
 //! Operations that move things: every token is somewhere, and nowhere twice.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use percid_rseq::Refusal;
 
@@ -24,6 +24,8 @@ type Contents = fn(&Moving, usize) -> Vec<u64>;
 struct Moving {
     stripes: Stripes,
     nodes: Vec<Node>,
+    /// Whether somebody takes a stack from outside.
+    taking: AtomicBool,
     step: Step,
     contents: Contents,
 }
@@ -66,19 +68,26 @@ impl Workload for Moving {
     }
 }
 
+impl Moving {
+    fn new(by: By, step: Step, contents: Contents) -> Moving {
+        let nodes = (0..=TOKENS)
+            .map(|token| Node {
+                token,
+                link: std::sync::atomic::AtomicU64::new(0),
+            })
+            .collect();
+        Moving {
+            stripes: Stripes::new(by),
+            nodes,
+            taking: AtomicBool::new(false),
+            step,
+            contents,
+        }
+    }
+}
+
 fn moving(by: By, step: Step, contents: Contents) -> Box<dyn Workload> {
-    let nodes = (0..=TOKENS)
-        .map(|token| Node {
-            token,
-            link: std::sync::atomic::AtomicU64::new(0),
-        })
-        .collect();
-    Box::new(Moving {
-        stripes: Stripes::new(by),
-        nodes,
-        step,
-        contents,
-    })
+    Box::new(Moving::new(by, step, contents))
 }
 
 /// Leaves the first token of the hand where another was.
@@ -196,6 +205,78 @@ pub(crate) fn batches(by: By) -> Box<dyn Workload> {
         },
         stack,
     )
+}
+
+/// Gated stacks whose gates stand open.
+fn gated(by: By, step: Step) -> Box<dyn Workload> {
+    let all = Moving::new(by, step, stack);
+    for id in 0..all.stripes.ids() {
+        let open = u64::from(CAPACITY) << 32;
+        all.stripes.word(id, 0).store(open, Ordering::Relaxed);
+    }
+    Box::new(all)
+}
+
+/// Now and then takes what a stripe holds from outside, if nobody else does.
+fn take(all: &Moving, turn: u64, hand: &mut Vec<u64>) -> Result<(), Refusal> {
+    if all.taking.swap(true, Ordering::Acquire) {
+        return Ok(());
+    }
+    // Not all gates are as wide.
+    let gate = CAPACITY - (turn % 3) as u32;
+    let taken = all
+        .stripes
+        .take_gated(turn as usize / 32 % all.stripes.ids(), gate);
+    all.taking.store(false, Ordering::Release);
+    hand.extend(taken?);
+    Ok(())
+}
+
+pub(crate) fn gated_array(by: By) -> Box<dyn Workload> {
+    gated(by, |all, turn, hand| {
+        if turn % 32 == 31 {
+            return take(all, turn, hand);
+        }
+        if pushes(turn, hand) {
+            match all.stripes.gated_push(hand[hand.len() - 1]) {
+                Ok(()) => drop(hand.pop()),
+                Err(Refusal::Full) => {}
+                Err(refusal) => return Err(refusal),
+            }
+        } else {
+            match all.stripes.gated_pop() {
+                Ok(token) => hand.push(token),
+                Err(Refusal::Empty) => {}
+                Err(refusal) => return Err(refusal),
+            }
+        }
+        Ok(())
+    })
+}
+
+pub(crate) fn gated_batches(by: By) -> Box<dyn Workload> {
+    gated(by, |all, turn, hand| {
+        let some = 1 + (turn % 13) as usize;
+        if turn % 32 == 31 {
+            return take(all, turn, hand);
+        }
+        if pushes(turn, hand) {
+            let from = hand.len().saturating_sub(some);
+            match all.stripes.gated_push_batch(&hand[from..]) {
+                Ok(taken) => drop(hand.drain(from..from + taken as usize)),
+                Err(Refusal::Full) => {}
+                Err(refusal) => return Err(refusal),
+            }
+        } else {
+            let mut room = [0; 13];
+            match all.stripes.gated_pop_batch(&mut room[..some]) {
+                Ok(taken) => hand.extend(&room[..taken as usize]),
+                Err(Refusal::Empty) => {}
+                Err(refusal) => return Err(refusal),
+            }
+        }
+        Ok(())
+    })
 }
 
 /// A token as it lies in a byte stack: with a size that is none of the copy's

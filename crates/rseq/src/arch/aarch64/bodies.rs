@@ -228,6 +228,54 @@ macro_rules! body {
             "str {held:w}, [{stripe}]"
         )
     };
+    // A gate is acquired: the length of who opened it again is seen with it.
+    (gated_push, $index:ident) => {
+        concat!(
+            "add {scratch}, {stripe}, #4\n",
+            "ldar {scratch:w}, [{scratch}]\n",
+            "ldr {temp:w}, [{stripe}]\n",
+            "cmp {temp:w}, {scratch:w}\n",
+            "b.hs {full}\n",
+            "add {area}, {stripe}, {temp}, lsl #3\n",
+            "str {value}, [{area}, #8]\n",
+            "add {temp:w}, {temp:w}, #1\n",
+            commit!($index),
+            "str {temp:w}, [{stripe}]"
+        )
+    };
+    (gated_pop, $index:ident) => {
+        concat!(
+            "add {scratch}, {stripe}, #4\n",
+            "ldar {scratch:w}, [{scratch}]\n",
+            "cbz {scratch:w}, 24f\n",
+            body!(array_pop, $index)
+        )
+    };
+    (gated_push_batch, $index:ident) => {
+        concat!(
+            "add {scratch}, {stripe}, #4\n",
+            "ldar {taken:w}, [{scratch}]\n",
+            "ldr {held:w}, [{stripe}]\n",
+            "subs {taken:w}, {taken:w}, {held:w}\n",
+            "b.ls 24f\n",
+            "cmp {taken:w}, {count:w}\n",
+            "csel {taken:w}, {count:w}, {taken:w}, hi\n",
+            "add {area}, {stripe}, {held}, lsl #3\n",
+            "add {area}, {area}, #8\n",
+            copy_words!("{source}", "{area}", "{taken:w}"),
+            "\nadd {held:w}, {held:w}, {taken:w}\n",
+            commit!($index),
+            "str {held:w}, [{stripe}]"
+        )
+    };
+    (gated_pop_batch, $index:ident) => {
+        concat!(
+            "add {scratch}, {stripe}, #4\n",
+            "ldar {scratch:w}, [{scratch}]\n",
+            "cbz {scratch:w}, 24f\n",
+            body!(array_pop_batch, $index)
+        )
+    };
     (copy_push, $index:ident) => {
         concat!(
             "ldr {held}, [{stripe}]\n",

@@ -231,6 +231,47 @@ macro_rules! body {
             "mov dword ptr [{stripe}], {held:e}"
         )
     };
+    (gated_push, $index:ident) => {
+        concat!(
+            "mov {area:e}, dword ptr [{stripe} + 4]\n",
+            "mov {temp:e}, dword ptr [{stripe}]\n",
+            "cmp {temp:e}, {area:e}\n",
+            "jae {full}\n",
+            "mov qword ptr [{stripe} + 8*{temp} + 8], {value}\n",
+            "inc {temp:e}\n",
+            commit!($index),
+            "mov dword ptr [{stripe}], {temp:e}"
+        )
+    };
+    (gated_pop, $index:ident) => {
+        concat!(
+            "cmp dword ptr [{stripe} + 4], 0\n",
+            "je 24f\n",
+            body!(array_pop, $index)
+        )
+    };
+    (gated_push_batch, $index:ident) => {
+        concat!(
+            "mov {taken:e}, dword ptr [{stripe} + 4]\n",
+            "mov {held:e}, dword ptr [{stripe}]\n",
+            "sub {taken:e}, {held:e}\n",
+            "jbe 24f\n",
+            "cmp {taken:e}, {count:e}\n",
+            "cmova {taken:e}, {count:e}\n",
+            "lea {area}, [{stripe} + 8*{held} + 8]\n",
+            copy_words!("{source}", "{area}", "{taken:e}"),
+            "\nadd {held:e}, {taken:e}\n",
+            commit!($index),
+            "mov dword ptr [{stripe}], {held:e}"
+        )
+    };
+    (gated_pop_batch, $index:ident) => {
+        concat!(
+            "cmp dword ptr [{stripe} + 4], 0\n",
+            "je 24f\n",
+            body!(array_pop_batch, $index)
+        )
+    };
     (copy_push, $index:ident) => {
         concat!(
             "mov {held}, qword ptr [{stripe}]\n",

@@ -123,12 +123,12 @@ struct Run {
 
 impl Run {
     /// Runs one half on a thread of its own and the other beside it.
-    fn two<S: 'static, T: 'static>(
+    fn two<S: 'static, T: 'static, U: 'static>(
         self,
         shared: S,
         one: impl FnOnce(&S) -> T + 'static,
-        two: impl FnOnce(&S) -> T + 'static,
-    ) -> (Arc<S>, T, T) {
+        two: impl FnOnce(&S) -> U + 'static,
+    ) -> (Arc<S>, T, U) {
         let shared = Arc::new(shared);
         let beside = Arc::clone(&shared);
         if self.swapped {
