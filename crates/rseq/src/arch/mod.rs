@@ -44,6 +44,8 @@
 //! | `copy_push` | `c = *w; if c + bytes > capacity -> Full; (w + 1 word + c)[..bytes] = source[..bytes]; *w = c + bytes` |
 //! | `copy_pop` | `c = *w; if c < bytes -> Empty; target[..bytes] = (w + 1 word + c - bytes)[..bytes]; *w = c - bytes` |
 //! | `copy_out` | `target[..bytes] = w[..bytes]` |
+//! | `hit` | `if w[0] (acquire) != 0 or w[1] (acquire) != 0 or w[2] (acquire) != expected -> Mismatch; value = w; w[0] = 1` |
+//! | `leave` | `s = word * 8, whatever the id; if s[1] (acquire) != 0 -> Mismatch; s[0] = 0 (release)` |
 //!
 //! Lengths of arrays are 32 bits wide, those of byte stacks 64. A gate is the 32 bits
 //! after a length. It is loaded *before* the length: who opens it again, after having
@@ -215,4 +217,10 @@ pub(crate) trait Operations: Copy {
         target: *mut u8,
         bytes: usize,
     ) -> Result<(), Refusal>;
+    unsafe fn hit<const SHIFT: u32>(
+        self,
+        slot: WordAddress,
+        expected: u64,
+    ) -> Result<*mut u64, Refusal>;
+    unsafe fn leave(self, slot: WordAddress) -> Result<(), Refusal>;
 }

@@ -48,6 +48,10 @@ macro_rules! unsupported {
                 }
             )*
 
+            unsafe fn leave(self, _: WordAddress) -> Result<(), Refusal> {
+                Err(Refusal::Unsupported)
+            }
+
             unsafe fn list_push<const SHIFT: u32, const NEXT: usize>(
                 self,
                 _: WordAddress,
@@ -90,6 +94,7 @@ macro_rules! all_unsupported {
     copy_push(WordAddress, usize, *const u8, usize) -> ();
     copy_pop(WordAddress, *mut u8, usize) -> ();
     copy_out(WordAddress, *mut u8, usize) -> ();
+    hit(WordAddress, u64) -> *mut u64;
         }
     )*};
 }

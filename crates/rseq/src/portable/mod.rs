@@ -22,6 +22,7 @@
 //! | a list's head | [`LOW`] | [`list_push`], [`list_pop`], [`claimable`] |
 //! | a length of words | [`TOP`] | [`array_push`], [`array_pop`], [`array_push_batch`], [`array_pop_batch`], [`copy_out`], [`claimable`] |
 //! | a length and its gate | [`TOP`] | [`gated_push`], [`gated_pop`], [`gated_push_batch`], [`gated_pop_batch`], [`claimable`] |
+//! | of a lazy slot | [`TOP`] | [`hit`], [`leave`] |
 //! | a length of bytes | [`TOP`] | [`copy_push`], [`copy_pop`], [`copy_out`], [`claimable`] |
 //!
 //! # Algorithm
@@ -104,6 +105,7 @@ mod list;
 mod loom;
 mod pair;
 mod plain;
+mod slot;
 mod through;
 mod word;
 
@@ -113,6 +115,7 @@ pub use gated::{gated_pop, gated_pop_batch, gated_push, gated_push_batch};
 pub use list::{list_pop, list_push};
 pub use pair::compare_compare_store;
 pub use plain::{add, claim, compare_store, increment, load, swap};
+pub use slot::{hit, leave};
 pub use through::add_through;
 
 /// The bit that claims a number: a length, or a word whose values stay below 2^63.

@@ -6,7 +6,7 @@ use percid_rseq::Refusal;
 use percid_rseq::portable::{self, TOP};
 pub(crate) use percid_rseq::portable::{
     array_pop, array_pop_batch, array_push, array_push_batch, copy_pop, copy_push, gated_pop,
-    gated_pop_batch, gated_push, gated_push_batch, list_pop, list_push,
+    gated_pop_batch, gated_push, gated_push_batch, hit, list_pop, list_push,
 };
 
 /// Those on one word, which take a reference.

@@ -24,7 +24,7 @@ use disturbance::Disturbance;
 use stripes::By;
 
 /// Every operation, in a workload that shows whether it is exact.
-const OPERATIONS: [(&str, Make); 14] = [
+const OPERATIONS: [(&str, Make); 15] = [
     ("increment", counting::increment),
     ("add", counting::add),
     ("add_through", counting::add_through),
@@ -39,6 +39,7 @@ const OPERATIONS: [(&str, Make); 14] = [
     ("gated batches", tokens::gated_batches),
     ("copy push, pop", tokens::copies),
     ("copy_out", tokens::copy_out),
+    ("hit, leave", counting::hit),
 ];
 
 /// Operations that claim nothing on the portable body: there is nothing to hold open.
