@@ -1,6 +1,10 @@
 #!/usr/bin/env bash
-# Every state of the domain's machine in small domains, and mutants that must be found.
+# Every state of the protocols in small worlds, and mutants that must be found.
+#
+#   ci/checker.sh [all]          all: also the models that take minutes
 source "$(dirname "$0")/lib.sh"
 step "model checker (stateright)"
-cargo test --release -p percid-cid --lib checker -- \
-    --include-ignored --nocapture --test-threads=1
+which=()
+[[ ${1:-} == all ]] && which=(--include-ignored)
+cargo test --release "${LIBRARIES[@]}" --lib checker -- \
+    --nocapture --test-threads=1 "${which[@]}"

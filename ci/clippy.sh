@@ -3,8 +3,12 @@
 source "$(dirname "$0")/lib.sh"
 step "clippy"
 cargo clippy --workspace --all-targets -- -D warnings
-for build in percid_inject percid_compare_twice percid_portable loom; do
+step "clippy, every feature"
+cargo clippy --workspace --all-targets --all-features -- -D warnings
+for build in percid_inject percid_compare_twice percid_portable; do
     step "clippy --cfg $build"
-    RUSTFLAGS="--cfg $build" cargo clippy --target-dir "target/$build" \
-        "${LIBRARIES[@]}" --all-targets -- -D warnings
+    cargo clippy "${LIBRARIES[@]}" --all-targets -- -D warnings --cfg $build
 done
+step "clippy --cfg loom"
+RUSTFLAGS="--cfg loom" cargo clippy --target-dir target/loom "${LIBRARIES[@]}" \
+    --all-targets -- -D warnings

@@ -3,7 +3,5 @@
 # does not restart sections, or a neighbour that writes their words, is found.
 source "$(dirname "$0")/lib.sh"
 step "tests, sections that compare twice (--cfg percid_compare_twice)"
-RUSTFLAGS="--cfg percid_compare_twice --cfg percid_inject" cargo test \
-    --target-dir target/percid_compare_twice -p percid-rseq --tests --release
-RUSTFLAGS="--cfg percid_compare_twice" cargo test \
-    --target-dir target/percid_compare_twice -p percid --tests
+with percid_compare_twice,percid_inject cargo test -p percid-rseq --tests --release
+with percid_compare_twice cargo test -p percid --tests --release

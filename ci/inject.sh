@@ -2,5 +2,4 @@
 # Tests with delays inside sections: signals, preemption and migration land there.
 source "$(dirname "$0")/lib.sh"
 step "tests, delays inside sections (--cfg percid_inject)"
-RUSTFLAGS="--cfg percid_inject" cargo test --target-dir target/percid_inject \
-    "${LIBRARIES[@]}" --release --tests -- --nocapture
+with percid_inject cargo test "${LIBRARIES[@]}" --release --tests -- --skip checker

@@ -3,4 +3,4 @@
 source "$(dirname "$0")/lib.sh"
 step "models (--cfg loom)"
 RUSTFLAGS="--cfg loom" cargo test --target-dir target/loom \
-    -p percid-rseq -p percid-cid -p percid --release --lib loom
+    "${LIBRARIES[@]}" --release --lib loom

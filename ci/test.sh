@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Everything that must hold, on this host. Each part runs by hand, too.
+# All tests, on every backend of this host, and the models: what README.md asks for.
+# The special builds are in ci/builds.sh, other kernels in ci/vm.sh.
 source "$(dirname "$0")/lib.sh"
-ci/format.sh
-ci/clippy.sh
-ci/docs.sh
-ci/unit.sh
-ci/inject.sh
-ci/compare_twice.sh
-ci/portable.sh
-ci/loom.sh
+unset PERCID_BACKEND GLIBC_TUNABLES
+
+step "tests and examples of the documentation"
+cargo test --workspace
+step "the libraries' tests, fallback (PERCID_BACKEND=fallback)"
+PERCID_BACKEND=fallback cargo test "${LIBRARIES[@]}" --tests
+step "the libraries' tests, ids by a table (PERCID_BACKEND=table)"
+PERCID_BACKEND=table cargo test "${LIBRARIES[@]}" --tests
 ci/checker.sh
 step "all passed"

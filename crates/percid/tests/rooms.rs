@@ -1,6 +1,8 @@
 //! Rooms: several words in every stripe, by sections and on the fallback, in the process and
 //! in domains.
 
+#![cfg(not(loom))]
+
 use std::sync::atomic::Ordering;
 
 use percid::{Bound, Domain, Operation, Room, Scope, StripeOwner};
