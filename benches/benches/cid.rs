@@ -2,12 +2,6 @@
 
 mod common;
 
-use criterion::{Criterion, criterion_group, criterion_main};
-use percid_benches::cid::SUITE;
-
-fn cid(criterion: &mut Criterion) {
-    common::bench(&SUITE, criterion);
+fn main() {
+    common::main("cid");
 }
-
-criterion_group!(benches, cid);
-criterion_main!(benches);

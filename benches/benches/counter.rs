@@ -2,12 +2,6 @@
 
 mod common;
 
-use criterion::{Criterion, criterion_group, criterion_main};
-use percid_benches::counter::SUITE;
-
-fn counter(criterion: &mut Criterion) {
-    common::bench(&SUITE, criterion);
+fn main() {
+    common::main("counter");
 }
-
-criterion_group!(benches, counter);
-criterion_main!(benches);

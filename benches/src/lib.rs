@@ -14,7 +14,9 @@
 //! | [`cid`] | the kernel's ids and a domain's |
 //!
 //! A further suite is a folder beside `counter`: one trait for each of its
-//! workloads, one file for each peer, and a line in [`suite::SUITES`].
+//! workloads, one file for each peer, and a line in [`suite::SUITES`]; the program,
+//! its report and the tests find it there. Its criterion bench is a file of three
+//! lines, as `benches/benches/counter.rs` is, and its entry in `Cargo.toml`.
 
 pub mod cid;
 pub mod compare;

@@ -35,6 +35,10 @@ pub struct Effort {
     pub run: Duration,
     /// Processes for each implementation that takes one of its own.
     pub processes: u32,
+    /// How long a case shall take. One that has taken longer keeps the repetitions
+    /// that it has, [`FEWEST`](Effort::FEWEST) at least of those in this process and
+    /// one of the others.
+    pub budget: Option<Duration>,
 }
 
 impl Effort {
@@ -43,13 +47,39 @@ impl Effort {
         repetitions: 31,
         run: Duration::from_millis(4),
         processes: 5,
+        budget: None,
     };
-    /// For a first look.
+    /// For figures that are to be trusted to a tenth.
     pub const QUICK: Effort = Effort {
         repetitions: 9,
         run: Duration::from_millis(4),
         processes: 3,
+        budget: Some(Duration::from_secs(4)),
     };
+    /// For a first look.
+    pub const LOOK: Effort = Effort {
+        repetitions: 7,
+        run: Duration::from_millis(3),
+        processes: 1,
+        budget: Some(Duration::from_secs(4)),
+    };
+    /// Repetitions that are made however long they take.
+    pub const FEWEST: u32 = 4;
+
+    /// The same within a budget that `cases` more cases share, if that is less.
+    #[must_use]
+    pub fn sharing(self, left: Duration, cases: usize) -> Effort {
+        let share = left / u32::try_from(cases.max(1)).unwrap_or(u32::MAX);
+        Effort {
+            budget: Some(self.budget.map_or(share, |own| own.min(share))),
+            ..self
+        }
+    }
+
+    /// Whether a case that began then has used its budget.
+    pub(crate) fn is_over(&self, begun: Instant) -> bool {
+        self.budget.is_some_and(|budget| begun.elapsed() >= budget)
+    }
 }
 
 /// An implementation that has been set up and verified.

@@ -1,12 +1,14 @@
 //! Which measurements make up a run.
 
+use std::time::Instant;
+
 use crate::Error;
 use crate::measure::{Effort, Field};
 use crate::record::{Figure, Spread};
 use crate::suite::{Case, Method, Suite, Timed, Who, find};
 
 /// Repetitions with one number of threads before it is the next one's turn.
-const TURN: u32 = 4;
+const TURN: u32 = Effort::FEWEST;
 
 /// A case: all implementations of it, with all numbers of threads.
 #[derive(Clone, Debug)]
@@ -37,12 +39,20 @@ pub fn plan(suites: &[&'static Suite], threads: &[usize]) -> Vec<Job> {
         .collect()
 }
 
+/// The jobs for a first look: of each suite, the case that stands for it.
+#[must_use]
+pub fn look(suites: &[&'static Suite], threads: &[usize]) -> Vec<Job> {
+    let mut jobs = plan(suites, threads);
+    jobs.retain(|job| (job.suite.cases.first()).is_some_and(|first| first.name == job.case.name));
+    jobs
+}
+
 /// Measures an implementation of a case in a process of its own, which calls
 /// [`measure_here`].
 pub type Elsewhere<'a> = &'a dyn Fn(&Job, &'static str) -> Result<f64, Error>;
 
 impl Job {
-    /// How often [`run`](Job::run) calls `step`.
+    /// How often [`run`](Job::run) calls `step`, also for what it leaves out.
     #[must_use]
     pub fn steps(&self, effort: &Effort) -> u64 {
         let (implementations, each) = match &self.case.method {
@@ -76,9 +86,13 @@ impl Job {
                 implementations, ..
             } => {
                 let mut figures = vec![Vec::new(); implementations.len()];
-                for _ in 0..effort.processes {
+                let start = Instant::now();
+                for process in 0..effort.processes {
+                    let enough = process > 0 && effort.is_over(start);
                     for (one, figures) in implementations.iter().zip(&mut figures) {
-                        figures.push(elsewhere(self, one.name)?);
+                        if !enough {
+                            figures.push(elsewhere(self, one.name)?);
+                        }
                         step();
                     }
                 }
@@ -94,12 +108,18 @@ impl Job {
         effort: &Effort,
         step: &mut dyn FnMut(),
     ) -> Result<Vec<Figure>, Error> {
+        let begun = Instant::now();
         let fields = self.threads.iter();
         let mut fields = fields
             .map(|&threads| Field::new(implementations, threads, who, effort.run))
             .collect::<Result<Vec<_>, _>>()?;
         for start in (0..effort.repetitions).step_by(TURN as usize) {
             let turn = start..effort.repetitions.min(start + TURN);
+            if start > 0 && effort.is_over(begun) {
+                let left = (effort.repetitions - start) as usize;
+                (0..left * implementations.len() * fields.len()).for_each(|_| step());
+                break;
+            }
             for field in &mut fields {
                 field.run(turn.clone(), step)?;
             }
@@ -125,6 +145,7 @@ impl Job {
                     threads,
                     unit: self.case.unit.to_owned(),
                     median: spread.median,
+                    quartiles: Some(spread.quartiles),
                     min: spread.min,
                     max: spread.max,
                     runs: spread.runs,

@@ -22,7 +22,8 @@ pub struct Suite {
     pub about: &'static str,
     /// Why it cannot run on this host, if it cannot.
     pub available: fn() -> Result<(), String>,
-    /// In the order in which they run.
+    /// In the order in which they run. The first stands for the suite in a first
+    /// look, so it is a quick one.
     pub cases: &'static [Case],
     /// What sums a run up.
     pub comparisons: &'static [Comparison],

@@ -6,7 +6,7 @@ use std::time::Duration;
 use percid_benches::Error;
 use percid_benches::compare::Which;
 use percid_benches::measure::{Effort, Entrant, Field};
-use percid_benches::plan::{measure_here, plan};
+use percid_benches::plan::{look, measure_here, plan};
 use percid_benches::record::Figure;
 use percid_benches::suite::{Done, Method, OPERATIONS, SUITES, Timed, Who, Workload, find};
 
@@ -14,6 +14,7 @@ const LEAST: Effort = Effort {
     repetitions: 5,
     run: Duration::from_micros(50),
     processes: 2,
+    budget: None,
 };
 
 /// One test for all of them: statics count for the whole process.
@@ -47,6 +48,62 @@ fn every_case_runs_and_every_comparison_has_its_figures() {
             );
             assert_eq!(comparison.value("another", &figures), None);
         }
+    }
+}
+
+/// Also the least budget leaves figures of everything, and no step out.
+#[test]
+fn a_budget_that_is_used_up_leaves_the_fewest_repetitions() {
+    let none = Effort {
+        repetitions: 50,
+        processes: 10,
+        ..LEAST
+    };
+    let none = none.sharing(Duration::ZERO, 3);
+    assert_eq!(none.budget, Some(Duration::ZERO));
+    let counter = find("counter").unwrap();
+    for job in plan(&[counter], &[1]) {
+        let mut steps = 0;
+        let elsewhere = |_: &_, _| Ok(8.0);
+        let found = job.run(&none, &elsewhere, &mut || steps += 1).unwrap();
+        assert_eq!(steps, job.steps(&none));
+        let fewest = match job.case.method {
+            Method::Timed { .. } => Effort::FEWEST,
+            Method::Fresh { .. } => 1,
+        };
+        assert!(found.iter().all(|figure| figure.runs == fewest));
+    }
+}
+
+#[test]
+fn a_budget_is_shared_out() {
+    let second = Duration::from_secs(1);
+    assert_eq!(Effort::FULL.sharing(second, 4).budget, Some(second / 4));
+    assert_eq!(
+        Effort::LOOK.sharing(100 * second, 4).budget,
+        Effort::LOOK.budget
+    );
+    assert_eq!(Effort::LOOK.sharing(second, 0).budget, Some(second));
+}
+
+#[test]
+fn a_first_look_has_one_case_of_each_suite() {
+    let jobs = look(&SUITES, &[1, 2]);
+    let names: Vec<&str> = jobs.iter().map(|job| job.suite.name).collect();
+    assert_eq!(names, SUITES.map(|suite| suite.name));
+}
+
+/// The files are found by the names of the suites, so that none is forgotten.
+#[test]
+fn every_suite_has_a_criterion_bench() {
+    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest = std::fs::read_to_string(here.join("Cargo.toml")).unwrap();
+    for suite in SUITES {
+        let path = format!("benches/{}.rs", suite.name);
+        let text =
+            std::fs::read_to_string(here.join(&path)).unwrap_or_else(|why| panic!("{path}: {why}"));
+        assert!(text.contains(suite.name), "{path} benches another suite");
+        assert!(manifest.contains(&path), "{path} is not in Cargo.toml");
     }
 }
 

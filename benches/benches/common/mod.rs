@@ -3,10 +3,18 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use percid_benches::measure::Entrant;
-use percid_benches::suite::{Method, OPERATIONS, Suite};
+use percid_benches::suite::{Method, OPERATIONS, Suite, find};
+
+/// Benches the suite of that name: all that the file of a suite has to do.
+pub(crate) fn main(name: &str) {
+    let suite = find(name).unwrap_or_else(|| panic!("there is no suite '{name}'"));
+    let mut criterion = Criterion::default().configure_from_args();
+    bench(suite, &mut criterion);
+    criterion.final_summary();
+}
 
 /// Benches every implementation of every timed case, with one thread and with two.
-pub(crate) fn bench(suite: &Suite, criterion: &mut Criterion) {
+fn bench(suite: &Suite, criterion: &mut Criterion) {
     if let Err(why) = (suite.available)() {
         println!("the suite '{}' cannot run here: {why}", suite.name);
         return;

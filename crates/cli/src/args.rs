@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::Output;
-use crate::{bench, doctor};
+use crate::{bench, doctor, manual, measure, report};
 
 /// Most threads that one run may ask for.
 const MOST_THREADS: usize = 1024;
@@ -16,7 +17,8 @@ const MOST_THREADS: usize = 1024;
 #[derive(Debug, Parser)]
 #[command(name = "percid", version, arg_required_else_help = true)]
 #[command(
-    after_help = "Exit codes: 0 done; 1 failed; 2 bad usage or input; 3 doctor: no sections here, percid uses its fallback"
+    after_help = "Exit codes: 0 done; 1 failed, or slower than before; 2 bad usage or input; \
+        3 no sections on this host, percid uses its fallback"
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -29,8 +31,21 @@ enum Command {
     Doctor(Doctor),
     /// Measure percid beside its peers, in turns, in one run
     Bench(Bench),
+    /// Measure everything, and write it as one page with plots that opens without a network
+    Report(Report),
+    /// Print a script that completes this command line
+    Completions {
+        /// The shell that reads it
+        shell: Shell,
+    },
+    /// Print the manual page, in roff: percid man | man -l -
+    Man {
+        /// The command that it is about [default: percid itself]
+        #[arg(value_name = "COMMAND")]
+        command: Option<String>,
+    },
     /// One measurement that needs a process of its own
-    #[command(name = bench::MEASURE, hide = true)]
+    #[command(name = measure::MEASURE, hide = true)]
     Measure {
         suite: String,
         case: String,
@@ -46,8 +61,11 @@ pub(crate) struct Doctor {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Bench {
-    /// Suites to run [default: all]
+    #[command(subcommand)]
+    pub(crate) command: Option<BenchCommand>,
+    /// Suites to run, or all [default: a first look at the main case of each]
     #[arg(value_name = "SUITE")]
     pub(crate) suites: Vec<String>,
     /// List the suites with their cases and implementations, and measure nothing
@@ -56,12 +74,61 @@ pub(crate) struct Bench {
     /// Numbers of threads [default: 1,2, as far as there are CPUs]
     #[arg(long, value_name = "N,...", value_delimiter = ',', value_parser = threads)]
     pub(crate) threads: Vec<usize>,
-    /// Fewer repetitions, for a first look
+    /// Fewer repetitions
     #[arg(long)]
     pub(crate) quick: bool,
     /// Write the results to this file as well, in JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchCommand {
+    /// Say what became slower from one run to another, and exit with 1 if anything did
+    Compare(Compare),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Compare {
+    /// The earlier run, as --json has written it
+    #[arg(value_name = "A.json")]
+    pub(crate) before: PathBuf,
+    /// The later run
+    #[arg(value_name = "B.json")]
+    pub(crate) after: PathBuf,
+    /// Growth of a median, in percent, from which on it counts: if it is more than the
+    /// repetitions vary, and peers did not grow alike
+    #[arg(long, value_name = "PERCENT", default_value = "10", value_parser = percent)]
+    pub(crate) threshold: f64,
+    /// Show every figure, and not only what changed
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    /// The page
+    #[arg(long, value_name = "FILE", default_value = "percid-report.html")]
+    pub(crate) out: PathBuf,
+    /// Make it of a run that was written by --json, and measure nothing
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["quick", "threads", "json"])]
+    pub(crate) from: Option<PathBuf>,
+    /// Fewer repetitions: less than three minutes in all
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Numbers of threads [default: 1,2, as far as there are CPUs]
+    #[arg(long, value_name = "N,...", value_delimiter = ',', value_parser = threads)]
+    pub(crate) threads: Vec<usize>,
+    /// Write the results to this file as well, in JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    match text.trim().trim_end_matches('%').trim_end().parse() {
+        Ok(number) if (0.0..=10_000.0).contains(&number) => Ok(number),
+        _ => Err("give a growth in percent, from 0 on, as in --threshold 10".to_owned()),
+    }
 }
 
 fn threads(text: &str) -> Result<usize, String> {
@@ -84,6 +151,9 @@ impl Arguments {
         match &self.command {
             Command::Doctor(arguments) => doctor::run(arguments, &mut output),
             Command::Bench(arguments) => bench::run(arguments, &mut output),
+            Command::Report(arguments) => report::run(arguments, &mut output),
+            Command::Completions { shell } => manual::completions(*shell, &mut output),
+            Command::Man { command } => manual::page(command.as_deref(), &mut output),
             Command::Measure {
                 suite,
                 case,
@@ -114,6 +184,15 @@ mod tests {
         assert_eq!(threads(" 8 "), Ok(8));
         for bad in ["0", "1025", "-1", "two", "", "1.5"] {
             assert!(threads(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn thresholds() {
+        assert_eq!(percent("10"), Ok(10.0));
+        assert_eq!(percent("2.5 %"), Ok(2.5));
+        for bad in ["-1", "ten", "", "NaN", "inf"] {
+            assert!(percent(bad).is_err(), "{bad}");
         }
     }
 }

@@ -1,132 +1,71 @@
 //! `percid bench`: the suites, beside their peers, in one run.
 
-mod elsewhere;
-mod progress;
-mod target;
+mod compare;
 
-use percid_benches::cpus;
 use percid_benches::machine::Machine;
-use percid_benches::measure::Effort;
-use percid_benches::plan::plan;
-use percid_benches::record::{Figure, Record};
-use percid_benches::suite::{SUITES, Suite, find};
+use percid_benches::plan::{look, plan};
+use percid_benches::record::Figure;
+use percid_benches::suite::Suite;
 
-use crate::args::Bench;
+use crate::args::{Bench, BenchCommand};
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::measure::{self, Run};
 use crate::output::Output;
 use crate::table;
+use crate::target::Target;
 
-use self::progress::Progress;
-use self::target::Target;
-
-pub(crate) use self::elsewhere::MEASURE;
-
-/// Threads if nothing was asked for, as far as there are CPUs.
-const THREADS: [usize; 2] = [1, 2];
+/// What there is beyond a first look.
+const MORE: &str = "
+This was a first look: the main case of each suite, a few repetitions. For the others:
+  percid bench SUITE...   all cases of these suites; --quick for fewer repetitions
+  percid bench all        everything
+  percid bench --list     what there is
+  percid report           everything, as a page with plots
+";
 
 pub(crate) fn run(arguments: &Bench, output: &mut Output) -> Result<Exit, Error> {
-    let mut suites = suites(&arguments.suites)?;
+    if let Some(BenchCommand::Compare(arguments)) = &arguments.command {
+        return compare::run(arguments, output);
+    }
+    let mut suites = measure::suites(&arguments.suites)?;
     if arguments.list {
         output.write(&list(&suites))?;
         return Ok(Exit::Success);
     }
-    leave_out_unavailable(&mut suites, arguments.suites.is_empty())?;
+    measure::leave_out_unavailable(&mut suites, &arguments.suites)?;
     // Before the run: it would be a pity to measure for nothing.
     let target = arguments.json.as_deref().map(Target::prepare).transpose()?;
-    let threads = threads(&arguments.threads);
-    let effort = if arguments.quick {
-        Effort::QUICK
+    let threads = measure::threads(&arguments.threads);
+    let only_looks = arguments.suites.is_empty();
+    let run = if only_looks {
+        Run::look(look(&suites, &threads))
     } else {
-        Effort::FULL
+        Run::new(plan(&suites, &threads), arguments.quick)
     };
-    let machine = Machine::here();
-    output.write(&heading(&machine))?;
+    output.write(&heading(&Machine::here()))?;
 
-    let jobs = plan(&suites, &threads);
-    let progress = Progress::new(jobs.iter().map(|job| job.steps(&effort)).sum());
-    let mut figures: Vec<Figure> = Vec::new();
-    for job in jobs {
-        progress.name(&job);
-        let found = job.run(&effort, &elsewhere::measure, &mut || progress.step())?;
+    let record = run.measure(|job, found| {
         let (suite, case) = (job.suite, job.case);
         let title = format!(
-            "\n{} {}: {} ({})\n",
+            "{} {}: {} ({})",
             suite.name, case.name, case.about, case.unit
         );
-        let text = title + &table::of_case(&found);
-        progress.aside(|| output.write(&text))?;
-        figures.extend(found);
-        if output.is_closed() && target.is_none() {
-            return Ok(Exit::Success);
-        }
+        let title = output.bold(&title);
+        output.write(&format!("\n{title}\n{}", table::of_case(found)))?;
+        Ok(!output.is_closed() || target.is_some())
+    })?;
+    let Some(record) = record else {
+        return Ok(Exit::Success);
+    };
+    output.write(&summary(&suites, &record.cases))?;
+    if only_looks {
+        output.write(MORE)?;
     }
-    drop(progress);
-    output.write(&summary(&suites, &figures))?;
     if let Some(target) = target {
-        target.write(&Record::new(machine, figures))?;
+        target.write_json(&record)?;
     }
     Ok(Exit::Success)
-}
-
-/// The suites of these names, or all; each once.
-fn suites(names: &[String]) -> Result<Vec<&'static Suite>, Error> {
-    if names.is_empty() {
-        return Ok(SUITES.to_vec());
-    }
-    let mut suites: Vec<&'static Suite> = Vec::new();
-    for name in names {
-        let suite = find(name).ok_or_else(|| Error::UnknownSuite {
-            name: name.clone(),
-            known: SUITES.map(|suite| suite.name).join(", "),
-        })?;
-        if !suites.iter().any(|known| std::ptr::eq(*known, suite)) {
-            suites.push(suite);
-        }
-    }
-    Ok(suites)
-}
-
-/// Leaves suites out that cannot run here, and says so; one that was asked for by
-/// name is an error.
-fn leave_out_unavailable(suites: &mut Vec<&'static Suite>, all: bool) -> Result<(), Error> {
-    let mut refused = None;
-    suites.retain(|suite| match (suite.available)() {
-        Ok(()) => true,
-        Err(why) if all => {
-            progress::note(&format!("the suite '{}' is left out: {why}", suite.name));
-            false
-        }
-        Err(why) => {
-            refused.get_or_insert(Error::Unavailable {
-                name: suite.name,
-                why,
-            });
-            false
-        }
-    });
-    refused.map_or(Ok(()), Err)
-}
-
-/// What was asked for, each number once, or what suits the machine.
-fn threads(asked: &[usize]) -> Vec<usize> {
-    let cpus = cpus::allowed().len();
-    if asked.is_empty() {
-        return THREADS.into_iter().filter(|&count| count <= cpus).collect();
-    }
-    let mut threads = Vec::new();
-    for &count in asked {
-        if threads.contains(&count) {
-            continue;
-        }
-        if count > cpus {
-            progress::note(&format!(
-                "{count} threads on {cpus} CPUs take turns: their figures hold the time that they wait"
-            ));
-        }
-        threads.push(count);
-    }
-    threads
 }
 
 fn list(suites: &[&Suite]) -> String {

@@ -26,6 +26,34 @@ pub(crate) enum Error {
     Target { path: PathBuf, why: io::Error },
     #[error("the results could not be written to '{}': {why}; the file is as it was before", path.display())]
     Results { path: PathBuf, why: io::Error },
+    #[error(
+        "cannot read '{}': {why}; name a file that percid bench --json has written",
+        path.display()
+    )]
+    Source { path: PathBuf, why: io::Error },
+    #[error(
+        "'{}' is no record of a run: {why}; name a file that percid bench --json has written",
+        path.display()
+    )]
+    NoRecord { path: PathBuf, why: String },
+    #[error(
+        "'{}' is a record of schema version {version}, and this program reads version {own}; \
+         use the percid that wrote it, or measure again",
+        path.display()
+    )]
+    OtherVersion {
+        path: PathBuf,
+        version: u64,
+        own: u32,
+    },
+    #[error(
+        "'{}' and '{}' have no figure in common: compare runs of the same suites",
+        before.display(),
+        after.display()
+    )]
+    NothingInCommon { before: PathBuf, after: PathBuf },
+    #[error("there is no command '{name}'; percid --help shows them")]
+    NoCommand { name: String },
     #[error("the measurement was stopped: {0}")]
     Measure(#[from] percid_benches::Error),
     #[error("cannot write to the standard output: {0}")]
@@ -37,7 +65,13 @@ pub(crate) enum Error {
 impl Error {
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Error::UnknownSuite { .. } | Error::Target { .. } => Exit::Usage,
+            Error::UnknownSuite { .. }
+            | Error::Target { .. }
+            | Error::Source { .. }
+            | Error::NoRecord { .. }
+            | Error::OtherVersion { .. }
+            | Error::NothingInCommon { .. }
+            | Error::NoCommand { .. } => Exit::Usage,
             Error::Unavailable { .. } => Exit::Unsupported,
             Error::Measure(percid_benches::Error::Unknown { .. }) => Exit::Usage,
             Error::Measure(percid_benches::Error::OtherIds { .. }) => Exit::Again,

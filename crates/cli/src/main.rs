@@ -6,8 +6,13 @@ mod bench;
 mod doctor;
 mod error;
 mod exit;
+mod manual;
+mod measure;
 mod output;
+mod report;
+mod source;
 mod table;
+mod target;
 
 use std::process::ExitCode;
 

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use anstyle::{AnsiColor, Style};
+
 use crate::error::Error;
 
 /// Writes to the standard output until nobody reads it any more.
@@ -31,8 +33,31 @@ impl Output {
         }
     }
 
+    /// A heading, where the reader is a terminal that wants such things: `NO_COLOR` and
+    /// the like are heeded.
+    pub(crate) fn bold(&self, text: &str) -> String {
+        styled(Style::new().bold(), text)
+    }
+
+    /// Good news.
+    pub(crate) fn good(&self, text: &str) -> String {
+        styled(AnsiColor::Green.on_default(), text)
+    }
+
+    /// Bad news.
+    pub(crate) fn bad(&self, text: &str) -> String {
+        styled(AnsiColor::Red.on_default().bold(), text)
+    }
+
     /// Whether the reader has gone.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed
+    }
+}
+
+fn styled(style: Style, text: &str) -> String {
+    match anstream::AutoStream::choice(&io::stdout()) {
+        anstream::ColorChoice::Never => text.to_owned(),
+        _ => format!("{style}{text}{style:#}"),
     }
 }

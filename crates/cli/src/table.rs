@@ -1,10 +1,7 @@
 //! Results as a table.
 
 use comfy_table::{CellAlignment, Table, presets};
-use percid_benches::record::Figure;
-
-/// What ratios are to.
-const BASELINE: &str = "thread_local";
+use percid_benches::record::{BASELINE, Figure};
 
 const HEADER: [&str; 6] = [
     "implementation",
@@ -73,6 +70,7 @@ mod tests {
             threads,
             unit: "ns/op".into(),
             median,
+            quartiles: None,
             min: median,
             max: median,
             runs: 1,

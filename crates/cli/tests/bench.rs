@@ -159,6 +159,12 @@ fn a_run_writes_what_is_promised() {
 }
 
 #[test]
+fn all_is_every_suite() {
+    let all = run(&mut percid(&["bench", "all", "counter", "--list"])).out;
+    assert_eq!(all, run(&mut percid(&["bench", "--list"])).out);
+}
+
+#[test]
 fn results_go_to_a_pipe_as_well() {
     let said = run(&mut percid(&[
         "bench",

@@ -26,7 +26,9 @@ fn clean(mut command: Command, arguments: &[&str]) -> Command {
         .args(arguments)
         .env_remove("PERCID_BACKEND")
         .env_remove("PERCID_POSSIBLE_CPUS")
-        .env_remove("GLIBC_TUNABLES");
+        .env_remove("GLIBC_TUNABLES")
+        .env_remove("NO_COLOR")
+        .env_remove("CLICOLOR_FORCE");
     command
 }
 

@@ -54,7 +54,7 @@ impl Drop for Progress {
 }
 
 /// Something to know about the run, on stderr.
-pub(super) fn note(text: &str) {
+pub(crate) fn note(text: &str) {
     // A closed stderr leaves nobody to tell.
     let _ = writeln!(stderr().lock(), "note: {text}");
 }

@@ -14,7 +14,7 @@ use crate::error::Error;
 
 /// Where results go.
 #[derive(Debug)]
-pub(super) struct Target {
+pub(crate) struct Target {
     /// As it was asked for.
     path: PathBuf,
     place: Place,
@@ -34,7 +34,7 @@ impl Target {
     /// # Errors
     ///
     /// If they cannot; nothing is left behind.
-    pub(super) fn prepare(path: &Path) -> Result<Target, Error> {
+    pub(crate) fn prepare(path: &Path) -> Result<Target, Error> {
         let place = place(path).map_err(|why| Error::Target {
             path: path.to_owned(),
             why,
@@ -45,21 +45,30 @@ impl Target {
         })
     }
 
-    /// Writes the results.
+    /// Writes results as JSON.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Target::write).
+    pub(crate) fn write_json(self, record: &Record) -> Result<(), Error> {
+        let mut json = serde_json::to_string_pretty(record)?;
+        json.push('\n');
+        self.write(&json)
+    }
+
+    /// Writes a text.
     ///
     /// # Errors
     ///
     /// If that fails; what was there before is there still.
-    pub(super) fn write(self, record: &Record) -> Result<(), Error> {
-        let mut json = serde_json::to_string_pretty(record)?;
-        json.push('\n');
+    pub(crate) fn write(self, text: &str) -> Result<(), Error> {
         let written = match self.place {
             Place::File(path) => Temporary::beside(&path).and_then(|mut temporary| {
-                temporary.file.write_all(json.as_bytes())?;
+                temporary.file.write_all(text.as_bytes())?;
                 temporary.file.sync_all()?;
                 temporary.replace(&path)
             }),
-            Place::Stream(mut stream) => stream.write_all(json.as_bytes()),
+            Place::Stream(mut stream) => stream.write_all(text.as_bytes()),
         };
         written.map_err(|why| Error::Results {
             path: self.path,

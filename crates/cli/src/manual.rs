@@ -1,0 +1,48 @@
+//! What describes the command line to shells and to `man`.
+
+use std::io::Write;
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use crate::args::Arguments;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::output::Output;
+
+/// Prints what makes a shell complete it.
+pub(crate) fn completions(shell: Shell, output: &mut Output) -> Result<Exit, Error> {
+    let mut command = Arguments::command();
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command, "percid", &mut script);
+    print(script, output)
+}
+
+/// Prints the page of the program, or of one of its commands.
+pub(crate) fn page(name: Option<&str>, output: &mut Output) -> Result<Exit, Error> {
+    let mut command = Arguments::command();
+    command.build();
+    let command = match name {
+        None => command,
+        Some(name) => {
+            let found = command
+                .get_subcommands()
+                .find(|one| one.get_name() == name && !one.is_hide_set());
+            let found = found.ok_or_else(|| Error::NoCommand {
+                name: name.to_owned(),
+            })?;
+            found.clone()
+        }
+    };
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command)
+        .render(&mut page)
+        .and_then(|()| page.flush())
+        .map_err(Error::Output)?;
+    print(page, output)
+}
+
+fn print(text: Vec<u8>, output: &mut Output) -> Result<Exit, Error> {
+    output.write(&String::from_utf8_lossy(&text))?;
+    Ok(Exit::Success)
+}

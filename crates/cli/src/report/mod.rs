@@ -1,0 +1,66 @@
+//! `percid report`: everything that was measured, as one page.
+
+mod chart;
+mod field;
+mod page;
+mod text;
+
+use percid_benches::machine::Machine;
+use percid_benches::plan::plan;
+use percid_benches::record::Record;
+
+use crate::args::Report;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::measure::{self, Run};
+use crate::output::Output;
+use crate::source;
+use crate::target::Target;
+
+use self::field::Tally;
+
+pub(crate) fn run(arguments: &Report, output: &mut Output) -> Result<Exit, Error> {
+    // Before the run: it would be a pity to measure for nothing.
+    let prepare = |path| Target::prepare(path);
+    let (record, target) = match &arguments.from {
+        Some(path) => (source::read(path)?, prepare(&arguments.out)?),
+        None => {
+            let target = prepare(&arguments.out)?;
+            let json = arguments.json.as_deref().map(prepare).transpose()?;
+            let Some(record) = measure(arguments, output)? else {
+                return Ok(Exit::Success);
+            };
+            if let Some(json) = json {
+                json.write_json(&record)?;
+            }
+            (record, target)
+        }
+    };
+    target.write(&page::of(&record))?;
+    let tally = Tally::of(&field::of(&record));
+    output.write(&format!("{tally}.\n"))?;
+    output.write(&format!("The page is in {}\n", arguments.out.display()))?;
+    Ok(Exit::Success)
+}
+
+fn measure(arguments: &Report, output: &mut Output) -> Result<Option<Record>, Error> {
+    let mut suites = measure::suites(&[])?;
+    measure::leave_out_unavailable(&mut suites, &[])?;
+    let threads = measure::threads(&arguments.threads);
+    let run = Run::new(plan(&suites, &threads), arguments.quick);
+    let machine = Machine::here();
+    let cases = run.jobs.len();
+    output.write(&format!(
+        "{}, percid on {}: {} suites, {cases} cases\n",
+        machine.cpu,
+        machine.backend,
+        suites.len(),
+    ))?;
+    let mut done = 0;
+    run.measure(|job, _| {
+        done += 1;
+        let name = format!("{} {}", job.suite.name, job.case.name);
+        output.write(&format!("{done:>4} of {cases}  {name}\n"))?;
+        Ok(true)
+    })
+}
