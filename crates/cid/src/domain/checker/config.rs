@@ -25,6 +25,7 @@ pub(super) struct Config {
     pub(super) loose: bool,
     /// Scanners go through all slots, not any one.
     pub(super) whole: bool,
+    pub(super) steps: Steps,
     /// Threads of a kind are not told apart.
     pub(super) alike: bool,
     pub(super) tags: Tags,
@@ -39,6 +40,14 @@ pub(super) enum Forks {
     Rebuilds,
     /// It forgets to.
     Forgets,
+}
+
+/// Which of a thread's steps are steps of the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Steps {
+    Each,
+    /// Those that touch what is shared; the others are part of the next one that does.
+    Joined,
 }
 
 /// What the fences and the scheduler do.
@@ -69,6 +78,7 @@ impl Config {
         forks: Forks::Never,
         loose: false,
         whole: false,
+        steps: Steps::Joined,
         alike: true,
         tags: Tags::Unbounded,
         kernel: Kernel::Sound,

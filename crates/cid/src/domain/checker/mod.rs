@@ -19,11 +19,13 @@
 //! the load of an id before the switch to the CPU is seen by others, is a mutant.
 
 mod config;
+mod joined;
 mod model;
 mod mutants;
 mod shared;
 mod sound;
 mod state;
+mod step;
 
 use std::time::Instant;
 

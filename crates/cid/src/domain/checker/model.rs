@@ -7,10 +7,32 @@
 //! fork. Any thread may be the next; a worker only while it is on a CPU.
 //!
 //! A section's load of `cpu_id` is no step of its own: the kernel changes it only
-//! while it aborts the section. The first two requests of a procedure (the CPU and
-//! the bound) are answered at once where nothing can change the answer in between.
+//! while it aborts the section. The bound is answered at once where it never changes.
 //! A thread that ends is a worker that is never switched to again: slots belong to
 //! CPUs, and leaving is the leaver's.
+//!
+//! # Joined steps
+//!
+//! Most of those steps touch nothing that others see. With [`Steps::Joined`] they are
+//! part of the thread's next step that does, which leaves a few per cent of the states:
+//!
+//! - A worker is on a CPU while its section is open, and otherwise wherever it is asked
+//!   next: switches outside of sections change only what CPU it finds itself on, and it
+//!   may find any. A switch away from an open section and a signal do the same, so they
+//!   are one.
+//! - The choice of a victim is any slot, whatever it holds, at the moment of the look
+//!   that follows it.
+//! - A section that is rejected goes on with what the slot holds when it is looked at,
+//!   whatever that is; so the rejection is part of the look. (Where rejections are
+//!   counted it stays a step.)
+//! - A scan is begun with its first look; a child's ids are rebuilt as one step, since
+//!   nobody else moves meanwhile.
+//!
+//! In each the joined step could be the later one's neighbour in any order of steps that
+//! there is: nothing of others depends on whether it has been done, and what it reads is
+//! the thread's own, or a choice that all are tried of. No property tells the states in
+//! between apart. The test `joined_steps_reach_whatever_each_step_does` holds the two
+//! against each other, state by state, and every mutant is looked for in both.
 //!
 //! # Hints
 //!
@@ -24,12 +46,9 @@ use std::sync::{Arc, Mutex};
 
 use stateright::{Model, Property};
 
-use super::config::{Config, Forks, Kernel};
+use super::config::{Config, Forks, Kernel, Steps};
 use super::state::{Broken, CPUS, Doing, NEWEST, State, THREADS, Tags, Thread};
-use crate::domain::{
-    Acquire, Answer, Claim, Compact, Depth, Outcome, Place, Policy, Request, Reset, Rules, Scan,
-    SlotState, SlotWord, Sound,
-};
+use crate::domain::{Request, Rules, SlotWord, Sound};
 
 /// The domain in a configuration, under rules.
 pub(super) struct Domain<R = Sound, const BATCH: usize = 1> {
@@ -67,7 +86,7 @@ impl<R: Rules, const BATCH: usize> Domain<R, BATCH> {
         }
     }
 
-    fn is_worker(&self, thread: usize) -> bool {
+    pub(super) fn is_worker(&self, thread: usize) -> bool {
         thread < self.config.workers
     }
 
@@ -79,188 +98,6 @@ impl<R: Rules, const BATCH: usize> Domain<R, BATCH> {
     pub(super) fn request(&self, state: &State<R, BATCH>, thread: usize) -> Option<Request> {
         let procedure = state.threads[thread].doing.procedure()?;
         Some(procedure.request())
-    }
-
-    /// In how many ways a thread's next step may go.
-    fn choices(&self, state: &State<R, BATCH>, thread: usize) -> u8 {
-        let Config { cpus, loose, .. } = self.config;
-        match (&state.threads[thread].doing, self.request(state, thread)) {
-            (Doing::Gone, _) => 0,
-            (Doing::Rest, _) if self.is_worker(thread) => {
-                let rejected = self.section_id(state, thread).is_none();
-                // A rejected thread's former place: none, or any id of any slot.
-                1 + if rejected && self.config.handover {
-                    cpus
-                } else {
-                    0
-                }
-            }
-            (Doing::Rest, _) if thread < self.config.workers + self.config.scanners => {
-                if self.config.whole { 1 } else { cpus }
-            }
-            (_, Some(Request::Look { .. })) if self.config.whole => 2,
-            (_, Some(Request::Victim { .. })) => cpus + 1,
-            (_, Some(Request::Claim { .. })) if loose => self.config.bound + 3,
-            (_, Some(Request::Fence { .. } | Request::FenceAll)) if loose => 2,
-            _ => 1,
-        }
-    }
-
-    /// The id that a section of this worker would load now.
-    fn section_id(&self, state: &State<R, BATCH>, thread: usize) -> Option<u8> {
-        let cpu = state.threads[thread].cpu?;
-        match state.slots[usize::from(cpu)].state() {
-            SlotState::Valid(cid) => Some(cid as u8),
-            _ => None,
-        }
-    }
-
-    /// A worker that is between operations, or aborted, begins its section.
-    fn section(&self, state: &mut State<R, BATCH>, thread: usize, choice: u8) {
-        if let Some(cid) = self.section_id(state, thread) {
-            state.threads[thread].doing = Doing::Open(cid);
-            return;
-        }
-        let mine = &mut state.threads[thread];
-        if self.config.counts && !mine.attempts.rejected() {
-            // The operation is done on the fallback, and the next one begins.
-            mine.attempts = Default::default();
-            return;
-        }
-        let former = choice.checked_sub(1).map(u32::from).and_then(|slot| {
-            let cid = state.slots[slot as usize].cid()?;
-            Some(Place { slot, cid })
-        });
-        let policy = Policy {
-            handover: true,
-            scans: true,
-        };
-        mine.doing = Doing::Acquire(Acquire::with_rules(policy, former));
-        // The CPU could change before it is read; then the section would have
-        // begun there, too, and only the count of rejections tells the difference.
-        if !self.config.counts {
-            self.procedure(state, thread, 0);
-        }
-    }
-
-    /// One step of a procedure; false if there is no such choice.
-    fn procedure(&self, state: &mut State<R, BATCH>, thread: usize, choice: u8) -> bool {
-        let Some(request) = self.request(state, thread) else {
-            return false;
-        };
-        let Some(answer) = self.perform(state, thread, request, choice) else {
-            return false;
-        };
-        let mine = &mut state.threads[thread];
-        if let Some(walked) = &self.walked {
-            let edge = format!("{}: {}", mine.doing.place(), kind(answer));
-            walked.lock().unwrap().insert(edge);
-        }
-        let Some(procedure) = mine.doing.procedure_mut() else {
-            return false;
-        };
-        let before = procedure.remaining();
-        let next = procedure.step(answer);
-        if procedure.remaining() >= before {
-            state.broken = Some(Broken::Waits);
-        }
-        match next {
-            Request::Done(outcome) => self.ended(state, thread, outcome),
-            Request::Bound if self.config.leavers == 0 => {
-                return self.procedure(state, thread, 0);
-            }
-            _ => {}
-        }
-        true
-    }
-
-    fn ended(&self, state: &mut State<R, BATCH>, thread: usize, outcome: Outcome) {
-        let mine = &mut state.threads[thread];
-        mine.stale = false;
-        if outcome == Outcome::Fallback {
-            mine.attempts = Default::default();
-        }
-        let left = matches!(mine.doing, Doing::Leave(_));
-        mine.doing = if left { Doing::Gone } else { Doing::Rest };
-    }
-
-    /// A thread's own step.
-    fn step(&self, state: &mut State<R, BATCH>, thread: usize, choice: u8) -> bool {
-        let scanners = self.config.workers + self.config.scanners;
-        let before = state.threads[thread].distance();
-        let mine = &mut state.threads[thread];
-        match mine.doing {
-            Doing::Rest if self.is_worker(thread) => self.section(state, thread, choice),
-            Doing::Rest if thread < scanners => {
-                let slots = match self.config.whole {
-                    true => self.slots(),
-                    false => u32::from(choice)..u32::from(choice) + 1,
-                };
-                mine.doing = Doing::Scan(Scan::with_rules(Depth::Aged, slots));
-                return self.procedure(state, thread, 0);
-            }
-            Doing::Rest => {
-                mine.doing = Doing::Leave(Compact::with_rules(self.config.leave, self.slots()));
-                state.bound -= 1;
-                for thread in &mut state.threads {
-                    thread.stale |= matches!(thread.doing, Doing::Acquire(_));
-                }
-            }
-            Doing::Open(_) => {
-                mine.doing = Doing::Rest;
-                mine.attempts = Default::default();
-                return true;
-            }
-            _ => return self.procedure(state, thread, choice),
-        }
-        let after = &state.threads[thread];
-        // An operation that ended begins with all its attempts.
-        let ended = after.attempts == Default::default();
-        if self.config.counts && !ended && after.distance() >= before {
-            state.broken = Some(Broken::Waits);
-        }
-        true
-    }
-
-    /// The child of a fork: other threads are new ones.
-    fn fork(&self, state: &mut State<R, BATCH>, survivor: usize) {
-        for thread in 0..self.config.threads() {
-            let gone = thread >= self.config.workers + self.config.scanners;
-            state.threads[thread] = match (thread == survivor, gone) {
-                (true, _) if self.config.forks == Forks::Forgets => continue,
-                (true, _) => Thread {
-                    doing: Doing::Reset(Reset::new(self.slots())),
-                    ..state.threads[thread].clone()
-                },
-                (false, true) => Thread::new(Doing::Gone),
-                (false, false) => Thread::new(Doing::Rest),
-            };
-        }
-        state.forked = true;
-    }
-}
-
-/// An answer without its numbers.
-fn kind(answer: Answer) -> &'static str {
-    match answer {
-        Answer::Cpu(Some(_)) => "a CPU",
-        Answer::Cpu(None) => "no CPU",
-        Answer::Bound(_) => "the bound",
-        Answer::Word(word) | Answer::Seen { word, .. } => match word.state() {
-            SlotState::Unset => "UNSET",
-            SlotState::Valid(_) => "VALID",
-            SlotState::Lazy(_) => "LAZY",
-        },
-        Answer::Swapped(true) => "swapped",
-        Answer::Swapped(false) => "lost",
-        Answer::Claimed(Claim::Id(_)) => "an id",
-        Answer::Claimed(Claim::Full) => "full",
-        Answer::Claimed(Claim::Contended) => "contended",
-        Answer::Victim(Some(_)) => "a victim",
-        Answer::Victim(None) => "nobody",
-        Answer::Fenced(true) => "fenced",
-        Answer::Fenced(false) => "unfenced",
-        Answer::Done => "done",
     }
 }
 
@@ -286,24 +123,25 @@ impl<R: Rules, const BATCH: usize> Model for Domain<R, BATCH> {
 
     fn actions(&self, state: &Self::State, actions: &mut Vec<Action>) {
         let resetting = state.resetting();
+        let may_fork = self.config.forks != Forks::Never && !state.forked;
         for (index, thread) in state.threads.iter().enumerate() {
             if self.is_worker(index) {
-                if thread.cpu.is_some() {
-                    actions.push(Action::Preempt(index));
-                } else {
-                    let free = |&cpu: &u8| state.threads.iter().all(|it| it.cpu != Some(cpu));
-                    let free = (0..self.config.cpus).filter(free);
-                    actions.extend(free.map(|cpu| Action::Switch(index, cpu)));
-                    continue;
+                match self.config.steps {
+                    Steps::Joined => {}
+                    Steps::Each if thread.cpu.is_some() => actions.push(Action::Preempt(index)),
+                    Steps::Each => {
+                        let free = |&cpu: &u8| state.threads.iter().all(|it| it.cpu != Some(cpu));
+                        let free = (0..self.config.cpus).filter(free);
+                        actions.extend(free.map(|cpu| Action::Switch(index, cpu)));
+                        continue;
+                    }
                 }
                 if thread.unseen {
                     actions.push(Action::Seen(index));
                 }
                 match thread.doing {
                     Doing::Open(_) => actions.push(Action::Signal(index)),
-                    Doing::Rest if self.config.forks != Forks::Never && !state.forked => {
-                        actions.push(Action::Fork(index));
-                    }
+                    Doing::Rest if may_fork => actions.push(Action::Fork(index)),
                     _ => {}
                 }
             }
@@ -336,6 +174,9 @@ impl<R: Rules, const BATCH: usize> Model for Domain<R, BATCH> {
                     return None;
                 }
             }
+        }
+        if self.config.steps == Steps::Joined {
+            state.forget_cpus();
         }
         state.renumber(self.config.tags);
         if self.config.alike {

@@ -2,7 +2,7 @@
 //! nothing. Every one runs in the smallest domain that shows it, on one thread, so
 //! that its trace is the shortest.
 
-use super::config::{Config, Forks, Kernel};
+use super::config::{Config, Forks, Kernel, Steps};
 use super::explore;
 use super::state::Tags;
 use crate::domain::{Rules, Sound};
@@ -14,8 +14,14 @@ const BELOW_BOUND: &str = "4: ids fall below the bound";
 
 #[track_caller]
 fn found<R: Rules>(name: &str, config: Config, property: &str) {
-    let found = explore::<R, 1>(name, config, 1, None);
-    assert!(found.contains(&property), "{name}: found only {found:?}");
+    for steps in [Steps::Joined, Steps::Each] {
+        let config = Config { steps, ..config };
+        let found = explore::<R, 1>(name, config, 1, None);
+        assert!(
+            found.contains(&property),
+            "{name}, {steps:?}: found only {found:?}"
+        );
+    }
 }
 
 /// The rules with one left out.

@@ -1,6 +1,6 @@
 //! What the requests of procedures do to the modelled domain.
 
-use super::config::{Config, Kernel};
+use super::config::{Config, Kernel, Steps};
 use super::model::Domain;
 use super::state::{Broken, State, Tags};
 use crate::domain::{Answer, Claim, Request, Rules, SlotState, SlotWord};
@@ -15,7 +15,9 @@ impl<R: Rules, const BATCH: usize> Domain<R, BATCH> {
         choice: u8,
     ) -> Option<Answer> {
         let Config { cpus, loose, .. } = self.config;
+        let joined = self.config.steps == Steps::Joined;
         Some(match request {
+            Request::Cpu if joined => Answer::Cpu(Some(u32::from(choice))),
             Request::Cpu => Answer::Cpu(state.threads[thread].cpu.map(u32::from)),
             Request::Bound => Answer::Bound(u32::from(state.bound)),
             Request::Load { slot } => Answer::Word(state.slots[slot as usize]),
@@ -55,7 +57,9 @@ impl<R: Rules, const BATCH: usize> Domain<R, BATCH> {
                 };
                 let victim = u32::from(choice);
                 if choice < cpus {
-                    (self.config.steals && held(victim)).then_some(Answer::Victim(Some(victim)))?
+                    let any = joined && victim != thief;
+                    (self.config.steals && (any || held(victim)))
+                        .then_some(Answer::Victim(Some(victim)))?
                 } else {
                     let nobody = loose || !self.config.steals || !self.slots().any(held);
                     nobody.then_some(Answer::Victim(None))?

@@ -40,7 +40,6 @@ fn moves_to_lower_ids() {
     holds::<1>("one scanner, moves", Config::SMALL);
 }
 
-/// The largest one.
 #[test]
 #[ignore = "long: ci/checker.sh"]
 fn moves_between_two_scanners() {
@@ -166,6 +165,38 @@ fn three_workers() {
 fn three_cpus() {
     let config = Config { cpus: 3, ..STEALS };
     holds::<1>("three CPUs", config);
+}
+
+#[test]
+#[ignore = "long: ci/checker.sh"]
+fn three_cpus_and_moves() {
+    let config = Config {
+        cpus: 3,
+        ..Config::SMALL
+    };
+    holds::<1>("three CPUs, moves", config);
+}
+
+#[test]
+#[ignore = "long: ci/checker.sh"]
+fn three_workers_and_moves() {
+    let config = Config {
+        workers: 3,
+        ..Config::SMALL
+    };
+    holds::<1>("three workers, moves", config);
+}
+
+/// The largest one.
+#[test]
+#[ignore = "long: ci/checker.sh"]
+fn hand_over_between_two_scanners() {
+    let config = Config {
+        scanners: 2,
+        handover: true,
+        ..Config::SMALL
+    };
+    holds::<1>("two scanners, hand-over", config);
 }
 
 /// Both slots are read, then one fence serves both.

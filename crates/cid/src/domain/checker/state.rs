@@ -159,6 +159,16 @@ impl<R: Rules, const BATCH: usize> State<R, BATCH> {
         self.slots = self.slots.map(|word| word.with_tag(NEWEST));
     }
 
+    /// A thread whose section is not open may be on any CPU.
+    pub(super) fn forget_cpus(&mut self) {
+        for thread in &mut self.threads {
+            if !matches!(thread.doing, Doing::Open(_)) {
+                thread.cpu = None;
+                thread.unseen = false;
+            }
+        }
+    }
+
     /// Orders threads of a kind: which of two workers it is makes no difference.
     pub(super) fn order(&mut self, workers: usize, others: usize) {
         let key = |thread: &Thread<R, BATCH>| {
