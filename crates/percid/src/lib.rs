@@ -51,6 +51,8 @@
 mod arena;
 #[cfg(not(loom))]
 mod counter;
+#[cfg(all(target_os = "linux", target_pointer_width = "64", not(loom)))]
+pub mod file;
 #[cfg(not(loom))]
 mod room;
 #[cfg(not(loom))]
@@ -66,6 +68,8 @@ pub use arena::{
 };
 #[cfg(not(loom))]
 pub use counter::Counter;
+#[cfg(all(target_os = "linux", target_pointer_width = "64", not(loom)))]
+pub use file::Arena;
 #[cfg(not(loom))]
 pub use percid_cid::{
     Backend, Bound, Domain, DomainBuilder, DomainError, DomainStats, Joined, Reason, Source,
