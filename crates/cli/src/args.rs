@@ -8,7 +8,7 @@ use clap_complete::Shell;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::Output;
-use crate::{bench, doctor, manual, measure, report};
+use crate::{bench, doctor, manual, measure, report, top};
 
 /// Most threads that one run may ask for.
 const MOST_THREADS: usize = 1024;
@@ -44,6 +44,8 @@ enum Command {
         #[arg(value_name = "COMMAND")]
         command: Option<String>,
     },
+    /// Show the counters of a file that processes share, live or once
+    Top(Top),
     /// One measurement that needs a process of its own
     #[command(name = measure::MEASURE, hide = true)]
     Measure {
@@ -131,6 +133,29 @@ fn percent(text: &str) -> Result<f64, String> {
     }
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Top {
+    /// A file that percid::file::Arena has made
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Print the totals and leave
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Print them in JSON
+    #[arg(long, requires = "once")]
+    pub(crate) json: bool,
+    /// Time between two looks
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    pub(crate) interval: f64,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.trim().parse() {
+        Ok(seconds) if (0.05..=3600.0).contains(&seconds) => Ok(seconds),
+        _ => Err("give seconds from 0.05 to 3600, as in --interval 0.5".to_owned()),
+    }
+}
+
 fn threads(text: &str) -> Result<usize, String> {
     match text.trim().parse() {
         Ok(number @ 1..=MOST_THREADS) => Ok(number),
@@ -154,6 +179,7 @@ impl Arguments {
             Command::Report(arguments) => report::run(arguments, &mut output),
             Command::Completions { shell } => manual::completions(*shell, &mut output),
             Command::Man { command } => manual::page(command.as_deref(), &mut output),
+            Command::Top(arguments) => top::run(arguments, &mut output),
             Command::Measure {
                 suite,
                 case,
@@ -176,6 +202,14 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn numbers_of_seconds() {
+        assert_eq!(seconds("0.5"), Ok(0.5));
+        for bad in ["0", "-1", "nan", "inf", "soon", "4000"] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

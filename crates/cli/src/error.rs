@@ -56,6 +56,15 @@ pub(crate) enum Error {
     NoCommand { name: String },
     #[error("the measurement was stopped: {0}")]
     Measure(#[from] percid_benches::Error),
+    #[error("cannot show the counters of '{}': {why}", path.display())]
+    Counters {
+        path: PathBuf,
+        why: percid::file::FileError,
+    },
+    #[error("there is no terminal to show counters in; print them with --once")]
+    NoTerminal,
+    #[error("the terminal failed: {0}")]
+    Terminal(io::Error),
     #[error("cannot write to the standard output: {0}")]
     Output(io::Error),
     #[error("cannot put the answer into JSON: {0}")]
@@ -71,13 +80,17 @@ impl Error {
             | Error::NoRecord { .. }
             | Error::OtherVersion { .. }
             | Error::NothingInCommon { .. }
-            | Error::NoCommand { .. } => Exit::Usage,
+            | Error::NoCommand { .. }
+            | Error::Counters { .. }
+            | Error::NoTerminal => Exit::Usage,
             Error::Unavailable { .. } => Exit::Unsupported,
             Error::Measure(percid_benches::Error::Unknown { .. }) => Exit::Usage,
             Error::Measure(percid_benches::Error::OtherIds { .. }) => Exit::Again,
-            Error::Measure(_) | Error::Results { .. } | Error::Output(_) | Error::Json(_) => {
-                Exit::Failed
-            }
+            Error::Measure(_)
+            | Error::Results { .. }
+            | Error::Output(_)
+            | Error::Json(_)
+            | Error::Terminal(_) => Exit::Failed,
         }
     }
 }

@@ -13,6 +13,7 @@ mod report;
 mod source;
 mod table;
 mod target;
+mod top;
 
 use std::process::ExitCode;
 
