@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Licences, advisories, sources and doubles of all dependencies. Needs cargo-deny.
+source "$(dirname "$0")/lib.sh"
+cargo deny --version >/dev/null 2>&1 ||
+    { echo "cargo-deny is missing: cargo install cargo-deny" >&2; exit 3; }
+step "dependencies"
+cargo deny --all-features check --config ci/deny.toml
