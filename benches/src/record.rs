@@ -78,10 +78,12 @@ impl Figure {
         is_own(&self.implementation)
     }
 
-    /// Whether it is of a thread-local: what nothing that threads share can beat by much.
+    /// Whether it is of the thread's own memory, a thread-local or its stack: what nothing
+    /// that threads share can beat by much.
     #[must_use]
     pub fn is_baseline(&self) -> bool {
-        self.implementation.split(':').next() == Some(BASELINE)
+        let name = self.implementation.split(':').next();
+        name.is_some_and(|name| OWN_MEMORY.contains(&name))
     }
 
     /// Whether it is less than another by more than what either varies.
@@ -93,6 +95,9 @@ impl Figure {
 
 /// The implementation that every suite has as its baseline.
 pub const BASELINE: &str = "thread_local";
+
+/// Names of implementations that share nothing between threads.
+const OWN_MEMORY: [&str; 2] = [BASELINE, "stack"];
 
 /// Whether an implementation of that name is percid's.
 #[must_use]

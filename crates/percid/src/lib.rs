@@ -21,6 +21,9 @@
 //! assert_eq!(REQUESTS.sum(), 4000);
 //! ```
 //!
+//! The [guide] says which structure fits which need, what may be relied on, and how it
+//! works.
+//!
 //! # Fallback
 //!
 //! Sections need Linux 6.3 and a registered thread. Everywhere else, and in any
@@ -53,6 +56,8 @@ mod arena;
 mod counter;
 #[cfg(all(target_os = "linux", target_pointer_width = "64", not(loom)))]
 pub mod file;
+#[cfg(not(loom))]
+pub mod guide;
 #[cfg(not(loom))]
 mod room;
 #[cfg(not(loom))]

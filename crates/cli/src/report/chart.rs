@@ -65,7 +65,13 @@ impl Axis {
     /// Round numbers along it, at least two and not many.
     pub(super) fn ticks(&self) -> Vec<f64> {
         if !self.logarithmic {
-            return vec![0.0, self.high / 2.0, self.high];
+            // A round number below the end.
+            let power = 10_f64.powf(self.high.log10().floor());
+            return [0.0, 1.0, 2.0, 4.0, 6.0, 8.0]
+                .map(|step| step * power)
+                .into_iter()
+                .filter(|&tick| tick <= self.high)
+                .collect();
         }
         let steps: [&[f64]; 4] = [
             &[1.0],
@@ -73,11 +79,16 @@ impl Axis {
             &[1.0, 2.0, 5.0],
             &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0],
         ];
+        // Divided where the power is negative: 3 / 10 is 0.3, and 3 times 0.1 is not quite.
+        let at = |step: f64, power: i32| match power {
+            0.. => step * 10_f64.powi(power),
+            _ => step / 10_f64.powi(-power),
+        };
         let of = |steps: &[f64]| {
             let first = self.low.log10().floor() as i32;
             let last = self.high.log10().ceil() as i32;
-            let all = (first..=last)
-                .flat_map(|power| steps.iter().map(move |step| step * 10_f64.powi(power)));
+            let all =
+                (first..=last).flat_map(|power| steps.iter().map(move |step| at(*step, power)));
             all.filter(|tick| (self.low..=self.high).contains(tick))
                 .collect::<Vec<f64>>()
         };
@@ -98,11 +109,11 @@ fn percent(place: f64) -> String {
 }
 
 /// The numbers of an axis.
-pub(super) fn scale(axis: &Axis, show: fn(f64) -> String) -> Markup {
+pub(super) fn scale(axis: &Axis) -> Markup {
     html! {
         svg.scale width="100%" height="16" aria-hidden="true" {
             @for tick in axis.ticks() {
-                text x=(percent(axis.place(tick))) y="12" text-anchor="middle" { (show(tick)) }
+                text x=(percent(axis.place(tick))) y="12" text-anchor="middle" { (text::tick(tick)) }
             }
         }
     }
@@ -196,6 +207,10 @@ mod tests {
     #[test]
     fn ticks_are_round() {
         assert_eq!(Axis::between(0.9, 120.0).ticks(), [1.0, 10.0, 100.0]);
-        assert_eq!(Axis::between(0.0, 8.0).ticks(), [0.0, 4.0, 8.0]);
+        assert_eq!(Axis::between(0.0, 7.0).ticks(), [0.0, 1.0, 2.0, 4.0, 6.0]);
+        // As they are written: 3 times 0.1 is not quite 0.3.
+        for tick in Axis::between(0.02, 40.0).ticks() {
+            assert!(text::tick(tick).len() < 6, "{tick}");
+        }
     }
 }

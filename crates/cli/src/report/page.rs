@@ -101,7 +101,7 @@ fn overview(fields: &[Field<'_>]) -> Markup {
         ul.key {
             li { (key("mark even", false, 1)) " beside the best peer, 1 thread" }
             li { (key("mark even", false, 2)) " more threads" }
-            li { (key("mark even", true, 1)) " hollow: beside a thread-local" }
+            li { (key("mark even", true, 1)) " hollow: beside the thread's own memory" }
             li.ahead { "green: ahead" }
             li.behind { "red: behind" }
         }
@@ -109,7 +109,7 @@ fn overview(fields: &[Field<'_>]) -> Markup {
             p.muted { "This run has no case with percid and a peer." }
         } @else {
             div.lanes {
-                div { div {} div { (chart::scale(&axis, text::times)) } }
+                div { div {} div { (chart::scale(&axis)) } }
                 @for (number, lane) in lanes.iter().enumerate() {
                     @if number == 0 || lanes[number - 1].suite != lane.suite {
                         div.group { a href={ "#" (anchor(lane.suite)) } { (lane.suite) } }
@@ -119,7 +119,7 @@ fn overview(fields: &[Field<'_>]) -> Markup {
                         div { (chart::ratios(&axis, &lane.marks)) }
                     }
                 }
-                div { div {} div { (chart::scale(&axis, text::times)) } }
+                div { div {} div { (chart::scale(&axis)) } }
             }
         }
     }
@@ -197,44 +197,78 @@ fn lanes<'a>(fields: &[Field<'a>]) -> Vec<Lane<'a>> {
     lanes
 }
 
-/// Every place where a peer is clearly ahead of percid.
+/// A place where something is clearly ahead of percid.
+struct Loss<'a> {
+    field: &'a Field<'a>,
+    own: &'a Figure,
+    first: &'a Figure,
+    ratio: f64,
+}
+
+/// Every such place: beside peers, and then beside the thread's own memory.
 fn losses(fields: &[Field<'_>]) -> Markup {
-    let mut lost: Vec<(&Field<'_>, &Figure, &Figure, f64)> = Vec::new();
+    let (mut to_peers, mut to_own_memory) = (Vec::new(), Vec::new());
     for field in fields {
         for own in field.own() {
-            if let Some(first) = field.ahead_of(own).first() {
-                let ratio = ratio(own, first).unwrap_or(f64::INFINITY);
-                lost.push((field, own, first, ratio));
+            let ahead = field.ahead_of(own);
+            let peer = ahead.iter().find(|one| !one.is_baseline());
+            let Some(first) = peer.or(ahead.first()) else {
+                continue;
+            };
+            let losses = match peer {
+                Some(_) => &mut to_peers,
+                None => &mut to_own_memory,
+            };
+            losses.push(Loss {
+                field,
+                own,
+                first,
+                ratio: ratio(own, first).unwrap_or(f64::INFINITY),
+            });
+        }
+    }
+    html! {
+        h2 #losses { "Where it loses" }
+        @if to_peers.is_empty() {
+            p { "To no peer that threads share, in this run." }
+        } @else {
+            p { "Cases in which a peer that threads share is clearly ahead of percid; the widest first." }
+            (table_of_losses(to_peers))
+        }
+        @if !to_own_memory.is_empty() {
+            details {
+                summary {
+                    (to_own_memory.len())
+                    " more in which only memory of the thread's own, which nobody else may touch, is ahead"
+                }
+                (table_of_losses(to_own_memory))
             }
         }
     }
-    lost.sort_by(|one, other| other.3.total_cmp(&one.3));
+}
+
+fn table_of_losses(mut losses: Vec<Loss<'_>>) -> Markup {
+    losses.sort_by(|one, other| other.ratio.total_cmp(&one.ratio));
     html! {
-        h2 #losses { "Where it loses" }
-        @if lost.is_empty() {
-            p { "Nowhere in this run." }
-        } @else {
-            p { "Cases in which something else is clearly ahead of percid, a thread-local too; the widest first." }
-            div.scroll { table {
-                thead { tr {
-                    th { "case" } th { "threads" } th.left { "percid" } th { "median" }
-                    th.left { "ahead of it" } th { "median" } th { "ratio" }
-                } }
-                tbody {
-                    @for (field, own, first, ratio) in &lost {
-                        tr.lost {
-                            td { a href={ "#" (anchor(field.suite)) } { (field.suite) } " " (field.case) }
-                            td { (field.threads) }
-                            td.left { (own.implementation) }
-                            td { (text::number(own.median)) " " span.unit { (own.unit) } }
-                            td.left { (first.implementation) }
-                            td { (text::number(first.median)) }
-                            td.behind { b { (text::times(*ratio)) } }
-                        }
+        div.scroll { table {
+            thead { tr {
+                th { "case" } th { "threads" } th { "ratio" } th.left { "percid" } th { "median" }
+                th.left { "ahead of it" } th { "median" }
+            } }
+            tbody {
+                @for Loss { field, own, first, ratio } in &losses {
+                    tr.lost {
+                        td { a href={ "#" (anchor(field.suite)) } { (field.suite) } " " (field.case) }
+                        td { (field.threads) }
+                        td.behind { b { (text::times(*ratio)) } }
+                        td.left { (own.implementation) }
+                        td { (text::number(own.median)) " " span.unit { (own.unit) } }
+                        td.left { (first.implementation) }
+                        td { (text::number(first.median)) }
                     }
                 }
-            } }
-        }
+            }
+        } }
     }
 }
 
@@ -312,11 +346,11 @@ fn case(suite: Option<&Suite>, fields: &[&Field<'_>], name: &str) -> Markup {
         div.scroll { table {
             thead { tr {
                 th { "implementation" } th { "threads" } th { "median" }
-                th.plot { (chart::scale(&axis, text::number)) }
+                th.plot { (chart::scale(&axis)) }
                 th { "/ thread_local" }
-                th.left { "percid" }
-                th { "middle half" }
-                th { "least – greatest" }
+                th.left { "percid / it" }
+                th.fine { "middle half" }
+                th.fine { "least – greatest" }
             } }
             tbody {
                 @for (number, field) in fields.iter().enumerate() {
@@ -351,8 +385,8 @@ fn row(field: &Field<'_>, figure: &Figure, axis: &Axis, first: bool) -> Markup {
             td.plot { (chart::spread(axis, figure, class)) }
             td { (to_baseline.map_or_else(|| "–".to_owned(), text::times)) }
             (verdict(field, figure, &ahead))
-            td { (text::range(low, high)) }
-            td { (text::range(figure.min, figure.max)) }
+            td.fine { (text::range(low, high)) }
+            td.fine { (text::range(figure.min, figure.max)) }
         }
     }
 }
@@ -376,7 +410,7 @@ fn verdict(field: &Field<'_>, figure: &Figure, ahead: &[&Figure]) -> Markup {
     };
     let standing = Standing::of(main, figure);
     let times = ratio(main, figure).map_or_else(|| "–".to_owned(), text::times);
-    html! { td.verdict.(standing.class()) { (times) " of it" } }
+    html! { td.verdict.(standing.class()) { (times) } }
 }
 
 fn method(record: &Record) -> Markup {
@@ -441,8 +475,9 @@ mod tests {
             figure("c", "arc", 1, 8.0),
         ]);
         assert!(page.contains("▼ loses to thread_local"));
-        assert!(page.contains("0.250× of it"));
-        assert!(!page.contains("Nowhere in this run"));
+        assert!(page.contains("0.250×"));
+        assert!(page.contains("To no peer that threads share"));
+        assert!(page.contains("1 more in which only memory of the thread's own"));
     }
 
     #[test]

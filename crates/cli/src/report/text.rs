@@ -20,6 +20,15 @@ pub(super) fn number(figure: f64) -> String {
     }
 }
 
+/// A round number, as an axis has it.
+pub(super) fn tick(figure: f64) -> String {
+    match figure {
+        0.0 => "0".to_owned(),
+        0.001..1e6 => format!("{figure}"),
+        _ => format!("{figure:e}"),
+    }
+}
+
 /// A ratio, with the sign that says so.
 pub(super) fn times(ratio: f64) -> String {
     format!("{}×", number(ratio))
@@ -69,6 +78,7 @@ mod tests {
             assert_eq!(number(figure), text);
         }
         assert_eq!(times(0.061), "0.061×");
+        assert_eq!([0.0, 0.3, 20.0, 1e7].map(tick), ["0", "0.3", "20", "1e7"]);
         assert_eq!(range(1.0, 2.5), "1.00 – 2.50");
     }
 }
