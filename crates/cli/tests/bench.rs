@@ -168,6 +168,7 @@ fn all_is_every_suite() {
 fn results_go_to_a_pipe_as_well() {
     let said = run(&mut percid(&[
         "bench",
+        "counter",
         "--quick",
         "--threads",
         "1",
@@ -184,6 +185,7 @@ fn more_threads_than_cpus_are_noted() {
     let many = std::thread::available_parallelism().unwrap().get() + 1;
     let said = run(&mut percid(&[
         "bench",
+        "counter",
         "--quick",
         "--threads",
         &many.to_string(),
@@ -197,7 +199,15 @@ fn a_run_that_fails_leaves_the_old_results() {
     let directory = Directory::new();
     let path = directory.file("results.json");
     fs::write(&path, "of an earlier run").unwrap();
-    let arguments = ["bench", "--quick", "--threads", "1", "--json", &path];
+    let arguments = [
+        "bench",
+        "counter",
+        "--quick",
+        "--threads",
+        "1",
+        "--json",
+        &path,
+    ];
     let said = run(&mut percid_within(300_000, &arguments));
     assert_eq!(said.code, Some(1), "{said:?}");
     assert!(

@@ -5,6 +5,9 @@ mod common;
 use std::fs;
 
 use common::{Directory, percid, run};
+use percid_benches::machine::Machine;
+use percid_benches::plan::plan;
+use percid_benches::record::{Figure, Record};
 use percid_benches::suite::SUITES;
 
 #[test]
@@ -45,23 +48,74 @@ fn a_page_of_a_record_measures_nothing() {
     assert_eq!(directory.names(), ["again.html", "page.html", "run.json"]);
 }
 
-/// Every suite is found by the registry; none is named here.
+/// Figures for every suite that the registry has; none is named here.
+fn record_of_everything() -> Record {
+    let mut figures = Vec::new();
+    for job in plan(&SUITES, &[1, 2]) {
+        for &threads in &job.threads {
+            for implementation in job.case.method.implementations() {
+                let median = 1.0 + figures.len() as f64;
+                figures.push(Figure {
+                    suite: job.suite.name.into(),
+                    case: job.case.name.into(),
+                    implementation: implementation.into(),
+                    threads,
+                    unit: job.case.unit.into(),
+                    median,
+                    quartiles: Some([median * 0.9, median * 1.1]),
+                    min: median * 0.8,
+                    max: median * 1.3,
+                    runs: 9,
+                });
+            }
+        }
+    }
+    Record::new(Machine::here(), figures)
+}
+
+/// As the page has it.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+}
+
 #[test]
-fn a_record_of_every_suite_is_a_section_for_each() {
+fn every_suite_is_a_section_with_its_comparisons() {
     let directory = Directory::new();
     let (json, page) = (directory.file("run.json"), directory.file("page.html"));
-    let said = run(&mut percid(&["bench", "--threads", "1", "--json", &json]));
-    assert_eq!(said.code, Some(0), "{said:?}");
-    assert!(said.out.contains("percid bench all"), "{}", said.out);
+    let record = serde_json::to_string(&record_of_everything()).unwrap();
+    fs::write(&json, record).unwrap();
     let said = run(&mut percid(&["report", "--from", &json, "--out", &page]));
     assert_eq!(said.code, Some(0), "{said:?}");
     let text = fs::read_to_string(&page).unwrap();
     for suite in SUITES {
-        if (suite.available)().is_ok() {
-            let section = format!("id=\"suite-{}\"", suite.name);
-            assert!(text.contains(&section), "{section}");
+        assert!(text.contains(&format!("id=\"suite-{}\"", suite.name)));
+        for comparison in suite.comparisons {
+            assert!(
+                text.contains(&escaped(comparison.what)),
+                "{}",
+                comparison.what
+            );
+        }
+        for case in suite.cases {
+            assert!(text.contains(&escaped(case.about)), "{}", case.about);
         }
     }
+}
+
+#[test]
+fn a_first_look_says_what_there_is_beyond_it() {
+    let said = run(&mut percid(&["bench", "--threads", "1"]));
+    assert_eq!(said.code, Some(0), "{said:?}");
+    for suite in SUITES {
+        if (suite.available)().is_ok() {
+            let title = format!("{} {}: ", suite.name, suite.cases[0].name);
+            assert!(said.out.contains(&title), "{title} in {}", said.out);
+        }
+    }
+    assert!(said.out.contains("percid bench all"), "{}", said.out);
 }
 
 #[test]
