@@ -22,13 +22,19 @@
 //! | [`add_through`] | `*(*w + distance) += n` |
 //! | [`load`], [`swap`] | `*w`, and leaves another |
 //! | [`claim`] | takes a lock of the stripe, and returns where it is |
+//! | [`claim_first`] | the first free one of several, marked with what a word says |
 //! | [`compare_store`], [`compare_compare_store`] | stores if one or two words are as expected |
 //! | [`list_push`], [`list_pop`] | an intrusive list with its head in `*w` |
 //! | [`array_push`], [`array_pop`], and by batch | a stack of words behind a length |
 //! | [`gated_push`], [`gated_pop`], and by batch | the same, with a capacity in the stripe that others change |
+//! | [`array_push_pair`] | two words on one of several stacks, which a word chooses |
 //! | [`copy_push`], [`copy_pop`] | a stack of bytes behind a length |
 //! | [`copy_out`] | a consistent copy of a stripe's bytes |
 //! | [`hit`], [`leave`] | takes and leaves a slot of lazy references |
+//!
+//! Two more have no stripe and no id: [`load_through`] and [`copy_through`] follow a
+//! pointer and copy what it leads to. All that they need of a thread is that it is
+//! registered, so that a [`fence`](crate::membarrier::fence) restarts them.
 //!
 //! # Cost
 //!
@@ -50,6 +56,8 @@
 //!
 //! Restartable sequences: P. Turner and A. Hunter (2013), M. Desnoyers (Linux
 //! 4.18); the operations follow the pseudocode of librseq.
+
+use core::sync::atomic::AtomicU64;
 
 use crate::arch;
 pub use crate::index::{Cpu, Index, MmCid, Slot, Table, TableHead, WordAddress};
@@ -240,6 +248,37 @@ pub unsafe fn claim<I: Index, const SHIFT: u32>(
     unsafe { index.claim::<SHIFT>(word, held) }
 }
 
+/// Claims the first free one of `count` consecutive words of the current id: stores what
+/// `mark` holds, loaded with acquire ordering in the same section, in the first of them
+/// that holds 0, and returns where that is.
+///
+/// Whoever changes `mark` and then fences ([`fence`](crate::membarrier::fence)) knows that
+/// no word is claimed with the old mark any more: each that was has been stored by now.
+///
+/// As after [`claim`], the word is given back by storing 0 there with release ordering,
+/// by whoever holds the claim then, on any thread.
+///
+/// # Errors
+///
+/// As [`increment`], and [`Refusal::Mismatch`] if all are claimed, or the mark is 0.
+///
+/// # Safety
+///
+/// As [`increment`], for `count` words, at least one; and the only other store to one that
+/// holds something else than 0 is its owner's.
+#[inline(always)]
+pub unsafe fn claim_first<I: Index, const SHIFT: u32>(
+    index: I,
+    words: WordAddress,
+    count: u32,
+    mark: &AtomicU64,
+) -> Result<*mut u64, Refusal> {
+    debug_assert!(words.0 != 0, "a word at address 0");
+    debug_assert!(count != 0, "none to claim");
+    // SAFETY: the caller's contract is the operation's.
+    unsafe { index.claim_first::<SHIFT>(words, count, mark) }
+}
+
 /// Stores `new` in the current id's word if it holds `expected`.
 ///
 /// # Errors
@@ -424,6 +463,38 @@ pub unsafe fn array_pop_batch<I: Index, const SHIFT: u32>(
     debug_assert!(len.0 != 0, "a word at address 0");
     // SAFETY: the caller's contract is the operation's.
     unsafe { index.array_pop_batch::<SHIFT>(len, target, count) }
+}
+
+/// Pushes two words, `first` below `second`, on one of several stacks of the current id:
+/// the one whose length lies as many bytes after `word` as `chosen` says, loaded with
+/// acquire ordering in the same section.
+///
+/// Whoever chooses another stack and then fences ([`fence`](crate::membarrier::fence)) has
+/// the old one to itself, on every stripe.
+///
+/// # Errors
+///
+/// As [`increment`], and [`Refusal::Full`], also if `chosen` is 0.
+///
+/// # Safety
+///
+/// As [`increment`]. For every value of `chosen` but 0 there is a length, of 32 bits in an
+/// aligned word, and `capacity` words follow it, an even number; they change by sections
+/// only, or, while another one is chosen and a fence since then has succeeded, by one
+/// thread, before the stack is chosen again with release ordering.
+#[inline(always)]
+pub unsafe fn array_push_pair<I: Index, const SHIFT: u32>(
+    index: I,
+    word: WordAddress,
+    chosen: &AtomicU64,
+    capacity: u32,
+    first: u64,
+    second: u64,
+) -> Result<(), Refusal> {
+    debug_assert!(word.0 != 0, "a word at address 0");
+    debug_assert!(capacity.is_multiple_of(2), "room for half a pair");
+    // SAFETY: the caller's contract is the operation's.
+    unsafe { index.array_push_pair::<SHIFT>(word, chosen, capacity, first, second) }
 }
 
 /// Pushes a word on the gated stack of the current id: a length (32 bits) at `len`, its
@@ -640,4 +711,46 @@ pub unsafe fn leave<I: Index>(index: I, slot: WordAddress) -> Result<(), Refusal
     debug_assert!(slot.0 != 0, "a slot at address 0");
     // SAFETY: the caller's contract is the operation's.
     unsafe { index.leave(slot) }
+}
+
+/// Loads the word that `pointer` points to, in one section: whoever stores another pointer
+/// and then fences ([`fence`](crate::membarrier::fence)) may free what the old one led to,
+/// as far as such sections are concerned.
+///
+/// # Errors
+///
+/// [`Refusal::Empty`] if the pointer is null; [`Refusal::Aborted`],
+/// [`Refusal::NotRegistered`], [`Refusal::Unsupported`].
+///
+/// # Safety
+///
+/// `pointer` is a word that is null or leads to an aligned word, which was written before
+/// the pointer was stored with release ordering, and is not freed before a fence that began
+/// after the pointer changed has succeeded.
+#[inline(always)]
+pub unsafe fn load_through(pointer: WordAddress) -> Result<u64, Refusal> {
+    debug_assert!(pointer.0 != 0, "a word at address 0");
+    // SAFETY: the caller's contract is the operation's.
+    unsafe { arch::load_through(pointer) }
+}
+
+/// Copies `bytes` bytes from where `pointer` points to `target`, in one section, as
+/// [`load_through`].
+///
+/// # Errors
+///
+/// As [`load_through`]. `target` may have been written to all the same.
+///
+/// # Safety
+///
+/// As [`load_through`], for `bytes` bytes; `target` has room for them.
+#[inline(always)]
+pub unsafe fn copy_through(
+    pointer: WordAddress,
+    target: *mut u8,
+    bytes: usize,
+) -> Result<(), Refusal> {
+    debug_assert!(pointer.0 != 0, "a word at address 0");
+    // SAFETY: the caller's contract is the operation's.
+    unsafe { arch::copy_through(pointer, target, bytes) }
 }

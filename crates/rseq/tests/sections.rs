@@ -65,7 +65,7 @@ impl Stripes {
 }
 
 /// Repeats an operation for as long as the kernel aborts it.
-fn retry<T>(operation: impl Fn() -> Result<T, Refusal>) -> Result<T, Refusal> {
+fn retry<T>(mut operation: impl FnMut() -> Result<T, Refusal>) -> Result<T, Refusal> {
     loop {
         match operation() {
             Err(Refusal::Aborted) => {}
@@ -193,4 +193,34 @@ fn a_thread_that_loses_its_registration_commits_nothing() {
     })
     .join()
     .unwrap();
+}
+
+#[test]
+fn a_pointer_is_followed_inside() {
+    if enter_thread().is_err() {
+        return;
+    }
+    let values: [u64; 12] = std::array::from_fn(|place| 1000 + place as u64);
+    let pointer = AtomicU64::new(values.as_ptr().expose_provenance() as u64);
+    let word = WordAddress::new(pointer.as_ptr());
+    // SAFETY: the pointer leads to an array that stays, or is null.
+    let load = || retry(|| unsafe { section::load_through(word) });
+    let copy = |target: &mut [u8]| {
+        // SAFETY: as above; no more bytes than the array has.
+        retry(|| unsafe { section::copy_through(word, target.as_mut_ptr(), target.len()) })
+    };
+    assert_eq!(load(), Ok(1000));
+    let expected: Vec<u8> = values
+        .iter()
+        .flat_map(|value| value.to_ne_bytes())
+        .collect();
+    for bytes in 0..=expected.len() {
+        let mut target = vec![0xaa; expected.len()];
+        assert_eq!(copy(&mut target[..bytes]), Ok(()), "{bytes}");
+        assert_eq!(target[..bytes], expected[..bytes]);
+        assert!(target[bytes..].iter().all(|&byte| byte == 0xaa), "{bytes}");
+    }
+    pointer.store(0, Ordering::Release);
+    assert_eq!(load(), Err(Refusal::Empty));
+    assert_eq!(copy(&mut [0; 3]), Err(Refusal::Empty));
 }

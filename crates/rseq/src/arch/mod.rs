@@ -29,6 +29,7 @@
 //! | `load` | `value = *w` |
 //! | `swap` | `value = *w; *w = new` |
 //! | `claim` | `if *w (acquire) != 0 -> Mismatch; value = w; *w = held` |
+//! | `claim_first` | `m = *mark (acquire); if m == 0 -> Mismatch; the first of w[..count] that is 0 (acquire), or -> Mismatch; value = its address; it = m` |
 //! | `compare_store` | `if *w != expected -> Mismatch; *w = new` |
 //! | `compare_compare_store` | `if *w != expected or *(w + distance) != second -> Mismatch; *w = new` |
 //! | `list_push` | `*(node + NEXT) = *w; *w = node` |
@@ -41,11 +42,20 @@
 //! | `gated_pop` | `if w.gate (acquire) == 0 -> Empty; as array_pop` |
 //! | `gated_push_batch` | `capacity = w.gate (acquire); as array_push_batch` |
 //! | `gated_pop_batch` | `if w.gate (acquire) == 0 -> Empty; as array_pop_batch` |
+//! | `array_push_pair` | `w += *chosen (acquire), 0 -> Full; c = *w; if c >= capacity -> Full; w[1 + c] = first; w[2 + c] = second; *w = c + 2` |
 //! | `copy_push` | `c = *w; if c + bytes > capacity -> Full; (w + 1 word + c)[..bytes] = source[..bytes]; *w = c + bytes` |
 //! | `copy_pop` | `c = *w; if c < bytes -> Empty; target[..bytes] = (w + 1 word + c - bytes)[..bytes]; *w = c - bytes` |
 //! | `copy_out` | `target[..bytes] = w[..bytes]` |
 //! | `hit` | `if w[0] (acquire) != 0 or w[1] (acquire) != 0 or w[2] (acquire) != expected -> Mismatch; value = w; w[0] = 1` |
 //! | `leave` | `s = word * 8, whatever the id; if s[1] (acquire) != 0 -> Mismatch; s[0] = 0 (release)` |
+//!
+//! Two operations have no id and no limit. A thread that is not registered is refused;
+//! then `w` is `word * 8` itself:
+//!
+//! | operation | body |
+//! | --- | --- |
+//! | `load_through` | `p = *w (acquire); if p == 0 -> Empty; value = *p` |
+//! | `copy_through` | `p = *w (acquire); if p == 0 -> Empty; target[..bytes] = p[..bytes]` |
 //!
 //! Lengths of arrays are 32 bits wide, those of byte stacks 64. A gate is the 32 bits
 //! after a length. It is loaded *before* the length: who opens it again, after having
@@ -82,6 +92,8 @@
 //! id and a limit. The caller passes `w`; where the table reads or writes more than
 //! `*w`, a bit of `*w` keeps others out until the commit, and who finds it set gets
 //! `Aborted`. It serves every target, so it lies outside the arches.
+
+use core::sync::atomic::AtomicU64;
 
 use crate::Refusal;
 use crate::section::WordAddress;
@@ -137,6 +149,12 @@ pub(crate) trait Operations: Copy {
         word: WordAddress,
         held: u64,
     ) -> Result<*mut u64, Refusal>;
+    unsafe fn claim_first<const SHIFT: u32>(
+        self,
+        words: WordAddress,
+        count: u32,
+        mark: &AtomicU64,
+    ) -> Result<*mut u64, Refusal>;
     unsafe fn compare_store<const SHIFT: u32>(
         self,
         word: WordAddress,
@@ -167,6 +185,14 @@ pub(crate) trait Operations: Copy {
         value: u64,
     ) -> Result<(), Refusal>;
     unsafe fn array_pop<const SHIFT: u32>(self, len: WordAddress) -> Result<u64, Refusal>;
+    unsafe fn array_push_pair<const SHIFT: u32>(
+        self,
+        word: WordAddress,
+        chosen: &AtomicU64,
+        capacity: u32,
+        first: u64,
+        second: u64,
+    ) -> Result<(), Refusal>;
     unsafe fn array_push_batch<const SHIFT: u32>(
         self,
         len: WordAddress,

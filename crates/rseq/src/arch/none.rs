@@ -1,7 +1,7 @@
 //! The body of targets without sections: every operation refuses.
 
 use core::ptr;
-use core::sync::atomic::AtomicU32;
+use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use crate::Refusal;
 use crate::arch::Operations;
@@ -81,10 +81,12 @@ macro_rules! all_unsupported {
     load(WordAddress) -> u64;
     swap(WordAddress, u64) -> u64;
     claim(WordAddress, u64) -> *mut u64;
+            claim_first(WordAddress, u32, &AtomicU64) -> *mut u64;
             compare_store(WordAddress, u64, u64) -> ();
     compare_compare_store(WordAddress, u64, isize, u64, u64) -> ();
     array_push(WordAddress, u32, u64) -> ();
     array_pop(WordAddress) -> u64;
+    array_push_pair(WordAddress, &AtomicU64, u32, u64, u64) -> ();
     array_push_batch(WordAddress, u32, *const u64, u32) -> u32;
     array_pop_batch(WordAddress, *mut u64, u32) -> u32;
     gated_push(WordAddress, u64) -> ();
@@ -100,3 +102,17 @@ macro_rules! all_unsupported {
 }
 
 all_unsupported!(MmCid<'_>, Table<'_>, Cpu<'_>);
+
+/// # Safety
+///
+/// Does nothing.
+pub(crate) unsafe fn load_through(_: WordAddress) -> Result<u64, Refusal> {
+    Err(Refusal::Unsupported)
+}
+
+/// # Safety
+///
+/// Does nothing.
+pub(crate) unsafe fn copy_through(_: WordAddress, _: *mut u8, _: usize) -> Result<(), Refusal> {
+    Err(Refusal::Unsupported)
+}

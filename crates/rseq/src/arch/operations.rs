@@ -7,6 +7,7 @@
 
 use core::arch::asm;
 use core::mem::offset_of;
+use core::sync::atomic::AtomicU64;
 
 #[cfg(percid_compare_twice)]
 use super::status::broken;
@@ -15,6 +16,33 @@ use crate::Refusal;
 use crate::arch::Operations;
 use crate::area::Area;
 use crate::section::{Cpu, MmCid, Table, TableHead, WordAddress};
+
+/// The copy where a pointer leads.
+macro_rules! copies_through {
+    ($vector:ident:) => {
+        #[inline(always)]
+        pub(crate) unsafe fn copy_through(
+            pointer: WordAddress,
+            target: *mut u8,
+            bytes: usize,
+        ) -> Result<(), Refusal> {
+            let outcome;
+            // SAFETY: as in `load_through`. Nothing that others can reach is written; the
+            // section ends with the last load.
+            unsafe {
+                value_section!(
+                    registered(()), pointer, outcome, body!(copy_through, registered),
+                    target = in(reg) target,
+                    bytes = in(reg) bytes,
+                    left = out(reg) _,
+                    temp = out(reg) _,
+                    wide = out($vector) _,
+                );
+            }
+            status::result(outcome, (), Refusal::Empty)
+        }
+    };
+}
 
 /// All operations by one kind of index.
 macro_rules! operations {
@@ -112,6 +140,28 @@ macro_rules! operations {
                     value_section!(
                         $index(self), word, address, body!(claim, $index),
                         held = in(reg) held,
+                    );
+                }
+                let lock = core::ptr::with_exposed_provenance_mut(address as usize);
+                status::result(address, lock, Refusal::Mismatch)
+            }
+
+            #[inline(always)]
+            unsafe fn claim_first<const SHIFT: u32>(
+                self,
+                words: WordAddress,
+                count: u32,
+                mark: &AtomicU64,
+            ) -> Result<*mut u64, Refusal> {
+                let address: u64;
+                // SAFETY: see above.
+                unsafe {
+                    value_section!(
+                        $index(self), words, address, body!(claim_first, $index),
+                        mark = in(reg) mark.as_ptr(),
+                        count = in(reg) count,
+                        left = out(reg) _,
+                        held = out(reg) _,
                     );
                 }
                 let lock = core::ptr::with_exposed_provenance_mut(address as usize);
@@ -229,6 +279,31 @@ macro_rules! operations {
                     );
                 }
                 status::result(outcome, value, Refusal::Empty)
+            }
+
+            #[inline(always)]
+            unsafe fn array_push_pair<const SHIFT: u32>(
+                self,
+                word: WordAddress,
+                chosen: &AtomicU64,
+                capacity: u32,
+                first: u64,
+                second: u64,
+            ) -> Result<(), Refusal> {
+                // SAFETY: see above. What lies above the length is nobody's until
+                // the commit.
+                unsafe {
+                    store_section!(
+                        $index(self), word, body!(array_push_pair, $index),
+                        chosen = in(reg) chosen.as_ptr(),
+                        capacity = in(reg) capacity,
+                        below = in(reg) first,
+                        above = in(reg) second,
+                        temp = out(reg) _,
+                        full = label { return Err(Refusal::Full) },
+                    );
+                }
+                Ok(())
             }
 
             #[inline(always)]
@@ -472,3 +547,22 @@ with_vector_class!(operations!(
     Table<'_>, table;
     Cpu<'_>, cpu_id;
 ));
+
+/// No section without an id has stripes.
+const SHIFT: u32 = 0;
+
+#[inline(always)]
+pub(crate) unsafe fn load_through(pointer: WordAddress) -> Result<u64, Refusal> {
+    let (outcome, value);
+    // SAFETY: what the section touches is the thread's own area and, in a registered
+    // thread, what the caller vouches for.
+    unsafe {
+        value_section!(
+            registered(()), pointer, outcome, body!(load_through, registered),
+            value = out(reg) value,
+        );
+    }
+    status::result(outcome, value, Refusal::Empty)
+}
+
+with_vector_class!(copies_through!());

@@ -63,6 +63,40 @@ pub unsafe fn array_push_batch(
     unsafe { push_batch(at(len), &Slots(len), |_| capacity, source, count) }
 }
 
+/// Pushes two words, `first` below `second`, on the stack whose length lies as many bytes
+/// after `word` as `chosen` says.
+///
+/// No fence freezes the choice here, as it does for the section form.
+///
+/// # Errors
+///
+/// [`Refusal::Full`], also if `chosen` is 0; [`Refusal::Aborted`].
+///
+/// # Safety
+///
+/// As [`array_push`], for every stack that `chosen` may say, of an even `capacity`.
+// Ordering: Acquire pairs with the Release of who chooses.
+#[inline]
+pub unsafe fn array_push_pair(
+    word: *mut u64,
+    chosen: &AtomicU64,
+    capacity: u32,
+    first: u64,
+    second: u64,
+) -> Result<(), Refusal> {
+    let distance = chosen.load(Ordering::Acquire) as usize;
+    if distance == 0 {
+        return Err(Refusal::Full);
+    }
+    let len = word.wrapping_byte_add(distance);
+    let pair = [first, second];
+    // SAFETY: the caller's contract; two words. Room for one is room for both, where all
+    // pushes and pops are of pairs; of a stack that others use by single words one may stay.
+    let pushed = unsafe { array_push_batch(len, capacity & !1, pair.as_ptr(), 2) }?;
+    debug_assert_eq!(pushed, 2, "a pair on a stack of single words");
+    Ok(())
+}
+
 /// Pops up to `count` words from the stack into `target`, the one that was on top last;
 /// how many those were.
 ///

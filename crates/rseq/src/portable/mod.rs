@@ -16,11 +16,11 @@
 //!
 //! | word | bit | operations that may meet on it |
 //! | --- | --- | --- |
-//! | plain, any 64 bits | none | [`increment`], [`add`], [`load`], [`swap`], [`claim()`], [`compare_store`] |
+//! | plain, any 64 bits | none | [`increment`], [`add`], [`load`], [`swap`], [`claim()`], [`claim_first`], [`compare_store`] |
 //! | of a pair | the caller's | [`compare_compare_store`], [`claimable`] |
 //! | a pointer to add through | [`LOW`] | [`add_through`], [`claimable`] |
 //! | a list's head | [`LOW`] | [`list_push`], [`list_pop`], [`claimable`] |
-//! | a length of words | [`TOP`] | [`array_push`], [`array_pop`], [`array_push_batch`], [`array_pop_batch`], [`copy_out`], [`claimable`] |
+//! | a length of words | [`TOP`] | [`array_push`], [`array_pop`], [`array_push_pair`], [`array_push_batch`], [`array_pop_batch`], [`copy_out`], [`claimable`] |
 //! | a length and its gate | [`TOP`] | [`gated_push`], [`gated_pop`], [`gated_push_batch`], [`gated_pop_batch`], [`claimable`] |
 //! | of a lazy slot | [`TOP`] | [`hit`], [`leave`] |
 //! | a length of bytes | [`TOP`] | [`copy_push`], [`copy_pop`], [`copy_out`], [`claimable`] |
@@ -109,12 +109,12 @@ mod slot;
 mod through;
 mod word;
 
-pub use array::{array_pop, array_pop_batch, array_push, array_push_batch};
+pub use array::{array_pop, array_pop_batch, array_push, array_push_batch, array_push_pair};
 pub use bytes::{copy_out, copy_pop, copy_push};
 pub use gated::{gated_pop, gated_pop_batch, gated_push, gated_push_batch};
 pub use list::{list_pop, list_push};
 pub use pair::compare_compare_store;
-pub use plain::{add, claim, compare_store, increment, load, swap};
+pub use plain::{add, claim, claim_first, compare_store, increment, load, swap};
 pub use slot::{hit, leave};
 pub use through::add_through;
 

@@ -52,6 +52,26 @@ pub fn claim(word: &AtomicU64, held: u64) -> Result<*mut u64, Refusal> {
         .map_err(|_| Refusal::Mismatch)
 }
 
+/// Claims the first free one of `words`: stores what `mark` holds in the first of them that
+/// holds 0, and returns where that is.
+///
+/// No fence freezes the mark here, as it does for the section form: who claims has to look
+/// at `mark` once more, behind a fence, and to leave if it has changed.
+///
+/// # Errors
+///
+/// [`Refusal::Mismatch`] if all are claimed, or the mark is 0.
+// Ordering: Acquire, for the mark may say what happened before it; the rest as `claim`.
+#[inline]
+pub fn claim_first(words: &[AtomicU64], mark: &AtomicU64) -> Result<*mut u64, Refusal> {
+    let held = mark.load(Ordering::Acquire);
+    let free = |word| claim(word, held).ok();
+    match held {
+        0 => Err(Refusal::Mismatch),
+        _ => words.iter().find_map(free).ok_or(Refusal::Mismatch),
+    }
+}
+
 /// Stores `new` if the word holds `expected`.
 ///
 /// # Errors
@@ -90,5 +110,18 @@ mod tests {
         assert_eq!(load(&word), 9);
         word.store(0, Ordering::Release);
         assert_eq!(claim(&word, 8), Ok(word.as_ptr()));
+    }
+
+    #[test]
+    fn the_first_free_word_is_claimed() {
+        let words = [const { AtomicU64::new(0) }; 2];
+        let mark = AtomicU64::new(0);
+        assert_eq!(claim_first(&words, &mark), Err(Refusal::Mismatch));
+        mark.store(5, Ordering::Relaxed);
+        assert_eq!(claim_first(&words, &mark), Ok(words[0].as_ptr()));
+        assert_eq!(claim_first(&words, &mark), Ok(words[1].as_ptr()));
+        assert_eq!(claim_first(&words, &mark), Err(Refusal::Mismatch));
+        words[0].store(0, Ordering::Release);
+        assert_eq!(claim_first(&words, &mark), Ok(words[0].as_ptr()));
     }
 }

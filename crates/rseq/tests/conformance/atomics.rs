@@ -5,8 +5,8 @@ use std::sync::atomic::AtomicU64;
 use percid_rseq::Refusal;
 use percid_rseq::portable::{self, TOP};
 pub(crate) use percid_rseq::portable::{
-    array_pop, array_pop_batch, array_push, array_push_batch, copy_pop, copy_push, gated_pop,
-    gated_pop_batch, gated_push, gated_push_batch, hit, list_pop, list_push,
+    array_pop, array_pop_batch, array_push, array_push_batch, array_push_pair, copy_pop, copy_push,
+    gated_pop, gated_pop_batch, gated_push, gated_push_batch, hit, list_pop, list_push,
 };
 
 /// Those on one word, which take a reference.
@@ -64,4 +64,17 @@ pub(crate) unsafe fn copy_out(
 ) -> Result<(), Refusal> {
     // SAFETY: the caller's contract; the workload copies stacks.
     unsafe { portable::copy_out::<TOP>(word, target, bytes) }
+}
+
+/// # Safety
+///
+/// As the section form's.
+pub(crate) unsafe fn claim_first(
+    words: *mut u64,
+    count: u32,
+    mark: &AtomicU64,
+) -> Result<*mut u64, Refusal> {
+    // SAFETY: words of a page.
+    let words = unsafe { std::slice::from_raw_parts(words.cast::<AtomicU64>(), count as usize) };
+    portable::claim_first(words, mark)
 }

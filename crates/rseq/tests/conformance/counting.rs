@@ -1,6 +1,7 @@
 //! Operations that count: every unit that a thread added stands in some stripe.
 
-use std::sync::atomic::Ordering;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use percid_rseq::Refusal;
 
@@ -13,8 +14,8 @@ type Step = fn(&Stripes, u64) -> Result<u64, Refusal>;
 struct Counting {
     stripes: Stripes,
     step: Step,
-    /// The word that the units are in.
-    place: usize,
+    /// The words that the units are in.
+    places: Range<usize>,
 }
 
 impl Workload for Counting {
@@ -25,7 +26,11 @@ impl Workload for Counting {
 
     fn is_exact(&self, held: &[Held]) -> Result<(), String> {
         let added: u64 = held.iter().map(|held| held.units).sum();
-        let found = self.stripes.sum(self.place);
+        let found: u64 = self
+            .places
+            .clone()
+            .map(|place| self.stripes.sum(place))
+            .sum();
         if found == added {
             Ok(())
         } else {
@@ -38,7 +43,7 @@ fn counting(by: By, place: usize, step: Step) -> Box<dyn Workload> {
     Box::new(Counting {
         stripes: Stripes::new(by),
         step,
-        place,
+        places: place..place + 1,
     })
 }
 
@@ -63,7 +68,7 @@ pub(crate) fn add_through(by: By) -> Box<dyn Workload> {
     Box::new(Counting {
         stripes,
         step,
-        place: 9,
+        places: 9..10,
     })
 }
 
@@ -155,6 +160,35 @@ pub(crate) fn hit(by: By) -> Box<dyn Workload> {
     Box::new(Counting {
         stripes,
         step,
-        place: HELD,
+        places: HELD..HELD + 1,
+    })
+}
+
+/// Locks of a stripe, and behind them what each of them guards.
+const LOCKS: u32 = 2;
+
+/// Whichever of the locks is free, as [`claim`]. It holds its mark for as long.
+pub(crate) fn claim_first(by: By) -> Box<dyn Workload> {
+    static MARK: AtomicU64 = AtomicU64::new(7);
+    let step: Step = |stripes, _| {
+        let lock = match stripes.claim_first(LOCK, LOCKS, &MARK) {
+            Ok(lock) => lock,
+            Err(Refusal::Mismatch) => return Ok(0),
+            Err(refusal) => return Err(refusal),
+        };
+        let guarded = stripes.beside(lock, LOCKS as usize);
+        let seen = guarded.load(Ordering::Relaxed);
+        (0..100).for_each(|_| std::hint::spin_loop());
+        guarded.store(seen + 1, Ordering::Relaxed);
+        let mark = lock.load(Ordering::Relaxed);
+        lock.store(0, Ordering::Release);
+        // A lock that was not its holder's shows in the count.
+        Ok(u64::from(mark == 7))
+    };
+    let first = LOCK + LOCKS as usize;
+    Box::new(Counting {
+        stripes: Stripes::new(by),
+        step,
+        places: first..first + LOCKS as usize,
     })
 }

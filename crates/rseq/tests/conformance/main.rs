@@ -24,17 +24,19 @@ use disturbance::Disturbance;
 use stripes::By;
 
 /// Every operation, in a workload that shows whether it is exact.
-const OPERATIONS: [(&str, Make); 15] = [
+const OPERATIONS: [(&str, Make); 17] = [
     ("increment", counting::increment),
     ("add", counting::add),
     ("add_through", counting::add_through),
     ("claim", counting::claim),
+    ("claim_first", counting::claim_first),
     ("load, compare_store", counting::compare_store),
     ("compare_compare_store", counting::compare_compare_store),
     ("swap", tokens::swap),
     ("list push, pop", tokens::list),
     ("array push, pop", tokens::array),
     ("array batches", tokens::batches),
+    ("array pairs", tokens::pairs),
     ("gated push, pop", tokens::gated_array),
     ("gated batches", tokens::gated_batches),
     ("copy push, pop", tokens::copies),
@@ -43,7 +45,14 @@ const OPERATIONS: [(&str, Make); 15] = [
 ];
 
 /// Operations that claim nothing on the portable body: there is nothing to hold open.
-const ONE_ATOMIC: [&str; 5] = ["increment", "add", "claim", "load, compare_store", "swap"];
+const ONE_ATOMIC: [&str; 6] = [
+    "increment",
+    "add",
+    "claim",
+    "claim_first",
+    "load, compare_store",
+    "swap",
+];
 
 /// What happened in many cells.
 #[derive(Default)]

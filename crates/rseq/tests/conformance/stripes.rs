@@ -175,6 +175,17 @@ impl Stripes {
         Ok(unsafe { AtomicU64::from_ptr(claimed) })
     }
 
+    pub(crate) fn claim_first(
+        &self,
+        place: usize,
+        count: u32,
+        mark: &AtomicU64,
+    ) -> Result<&AtomicU64, Refusal> {
+        let claimed = by_index!(self, claim_first(place, count, mark))?;
+        // SAFETY: a word of one of the pages.
+        Ok(unsafe { AtomicU64::from_ptr(claimed) })
+    }
+
     pub(crate) fn compare_store(
         &self,
         place: usize,
@@ -222,6 +233,21 @@ impl Stripes {
     pub(crate) fn array_pop_batch(&self, to: &mut [u64]) -> Result<u32, Refusal> {
         let count = to.len() as u32;
         by_index!(self, array_pop_batch(0, to.as_mut_ptr(), count))
+    }
+
+    /// Pushes on the stack that lies `chosen` bytes after the first word.
+    pub(crate) fn array_push_pair(
+        &self,
+        chosen: &AtomicU64,
+        capacity: u32,
+        pair: [u64; 2],
+    ) -> Result<(), Refusal> {
+        by_index!(self, array_push_pair(0, chosen, capacity, pair[0], pair[1]))
+    }
+
+    /// Pops from the stack at a place.
+    pub(crate) fn array_pop_pair(&self, place: usize, to: &mut [u64; 2]) -> Result<u32, Refusal> {
+        by_index!(self, array_pop_batch(place, to.as_mut_ptr(), 2))
     }
 
     pub(crate) fn gated_push(&self, value: u64) -> Result<(), Refusal> {

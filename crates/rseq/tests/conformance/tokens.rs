@@ -1,6 +1,6 @@
 //! Operations that move things: every token is somewhere, and nowhere twice.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use percid_rseq::Refusal;
 
@@ -151,10 +151,15 @@ pub(crate) fn list(by: By) -> Box<dyn Workload> {
 
 /// The words of a stripe's stack.
 fn stack(all: &Moving, id: usize) -> Vec<u64> {
-    let len = all.stripes.word(id, 0).load(Ordering::Relaxed) as u32;
+    stack_at(all, id, 0)
+}
+
+/// The words of the stack at a place.
+fn stack_at(all: &Moving, id: usize, first: usize) -> Vec<u64> {
+    let len = all.stripes.word(id, first).load(Ordering::Relaxed) as u32;
     assert!(len <= CAPACITY, "a stack of {len}");
     (1..=len as usize)
-        .map(|place| all.stripes.word(id, place).load(Ordering::Relaxed))
+        .map(|place| all.stripes.word(id, first + place).load(Ordering::Relaxed))
         .collect()
 }
 
@@ -204,6 +209,43 @@ pub(crate) fn batches(by: By) -> Box<dyn Workload> {
             Ok(())
         },
         stack,
+    )
+}
+
+/// Words of the two stacks that pairs are pushed on.
+const PAIRS: [usize; 2] = [64, 256];
+
+/// Pushes pairs on whichever stack is chosen at that moment.
+pub(crate) fn pairs(by: By) -> Box<dyn Workload> {
+    static CHOSEN: AtomicU64 = AtomicU64::new(8 * PAIRS[0] as u64);
+    moving(
+        by,
+        |all, turn, hand| {
+            let place = PAIRS[turn as usize / 16 % PAIRS.len()];
+            if turn % 16 == 0 {
+                CHOSEN.store(8 * place as u64, Ordering::Release);
+            }
+            if pushes(turn, hand) && hand.len() >= 2 {
+                let top = hand.len() - 2;
+                match all
+                    .stripes
+                    .array_push_pair(&CHOSEN, CAPACITY, [hand[top], hand[top + 1]])
+                {
+                    Ok(()) => hand.truncate(top),
+                    Err(Refusal::Full) => {}
+                    Err(refusal) => return Err(refusal),
+                }
+            } else {
+                let mut room = [0; 2];
+                match all.stripes.array_pop_pair(place, &mut room) {
+                    Ok(taken) => hand.extend(&room[..taken as usize]),
+                    Err(Refusal::Empty) => {}
+                    Err(refusal) => return Err(refusal),
+                }
+            }
+            Ok(())
+        },
+        |all, id| PAIRS.map(|place| stack_at(all, id, place)).concat(),
     )
 }
 

@@ -135,6 +135,23 @@ macro_rules! body {
             "str {held}, [{stripe}]"
         )
     };
+    (claim_first, $index:ident) => {
+        concat!(
+            "ldar {held}, [{mark}]\n",
+            "cbz {held}, 24f\n",
+            "mov {left:w}, {count:w}\n",
+            "27: ldar {scratch}, [{stripe}]\n",
+            "cbz {scratch}, 28f\n",
+            "add {stripe}, {stripe}, #8\n",
+            "subs {left:w}, {left:w}, #1\n",
+            "b.ne 27b\n",
+            "b 24f\n",
+            "28: ",
+            commit!($index),
+            twice!("[{stripe}]", "xzr"),
+            "str {held}, [{stripe}]"
+        )
+    };
     (compare_store, $index:ident) => {
         concat!(
             "ldr {scratch}, [{stripe}]\n",
@@ -194,6 +211,22 @@ macro_rules! body {
             "cbz {temp:w}, 24f\n",
             "ldr {value}, [{stripe}, {temp}, lsl #3]\n",
             "sub {temp:w}, {temp:w}, #1\n",
+            commit!($index),
+            "str {temp:w}, [{stripe}]"
+        )
+    };
+    (array_push_pair, $index:ident) => {
+        concat!(
+            "ldar {temp}, [{chosen}]\n",
+            "cbz {temp}, {full}\n",
+            "add {stripe}, {stripe}, {temp}\n",
+            "ldr {temp:w}, [{stripe}]\n",
+            "cmp {temp:w}, {capacity:w}\n",
+            "b.hs {full}\n",
+            "add {scratch}, {stripe}, {temp}, lsl #3\n",
+            "str {below}, [{scratch}, #8]\n",
+            "str {above}, [{scratch}, #16]\n",
+            "add {temp:w}, {temp:w}, #2\n",
             commit!($index),
             "str {temp:w}, [{stripe}]"
         )
@@ -301,6 +334,25 @@ macro_rules! body {
             "\n",
             commit!($index),
             "str {held}, [{stripe}]"
+        )
+    };
+    (load_through, $index:ident) => {
+        concat!(
+            "ldar {stripe}, [{stripe}]\n",
+            "cbz {stripe}, 24f\n",
+            "ldr {value}, [{stripe}]\n",
+            commit!($index),
+            "nop"
+        )
+    };
+    (copy_through, $index:ident) => {
+        concat!(
+            "ldar {stripe}, [{stripe}]\n",
+            "cbz {stripe}, 24f\n",
+            copy_bytes!("{stripe}", "{target}"),
+            "\n",
+            commit!($index),
+            "nop"
         )
     };
     (copy_out, $index:ident) => {

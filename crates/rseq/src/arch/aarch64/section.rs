@@ -100,6 +100,18 @@ macro_rules! id {
             $refused
         )
     };
+    // No id: the word stands where it stands.
+    (registered, $refused:literal) => {
+        concat!(
+            "ldr {stripe:w}, [{area}, {cpu_id}]\n",
+            remember!(),
+            "cmp {stripe:w}, #0\n",
+            "b.lt ",
+            $refused,
+            "\n",
+            "mov {stripe}, xzr"
+        )
+    };
     (cpu_id, $refused:literal) => {
         concat!(
             "ldr {stripe:w}, [{area}, {cpu_id}]\n",
@@ -250,6 +262,9 @@ macro_rules! with_operands {
             slots = const size_of::<TableHead>(),
             $($operands)*
         )
+    };
+    (registered($at:expr) [$($template:tt)*] $($operands:tt)*) => {
+        with_first!([$($template)*] $($operands)*)
     };
     (cpu_id($at:expr) [$($template:tt)*] $($operands:tt)*) => {
         with_first!(

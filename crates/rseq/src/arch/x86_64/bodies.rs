@@ -140,6 +140,24 @@ macro_rules! body {
             "mov qword ptr [{stripe}], {held}"
         )
     };
+    (claim_first, $index:ident) => {
+        concat!(
+            "mov {held}, qword ptr [{mark}]\n",
+            "test {held}, {held}\n",
+            "jz 24f\n",
+            "mov {left:e}, {count:e}\n",
+            "27: cmp qword ptr [{stripe}], 0\n",
+            "je 28f\n",
+            "add {stripe}, 8\n",
+            "dec {left:e}\n",
+            "jnz 27b\n",
+            "jmp 24f\n",
+            "28: ",
+            commit!($index),
+            twice!("cmp qword ptr [{stripe}], 0"),
+            "mov qword ptr [{stripe}], {held}"
+        )
+    };
     (compare_store, $index:ident) => {
         concat!(
             "cmp qword ptr [{stripe}], {expected}\n",
@@ -196,6 +214,22 @@ macro_rules! body {
             "sub {temp:e}, 1\n",
             "jb 24f\n",
             "mov {value}, qword ptr [{stripe} + 8*{temp} + 8]\n",
+            commit!($index),
+            "mov dword ptr [{stripe}], {temp:e}"
+        )
+    };
+    (array_push_pair, $index:ident) => {
+        concat!(
+            "mov {temp}, qword ptr [{chosen}]\n",
+            "test {temp}, {temp}\n",
+            "jz {full}\n",
+            "add {stripe}, {temp}\n",
+            "mov {temp:e}, dword ptr [{stripe}]\n",
+            "cmp {temp:e}, {capacity:e}\n",
+            "jae {full}\n",
+            "mov qword ptr [{stripe} + 8*{temp} + 8], {below}\n",
+            "mov qword ptr [{stripe} + 8*{temp} + 16], {above}\n",
+            "add {temp:e}, 2\n",
             commit!($index),
             "mov dword ptr [{stripe}], {temp:e}"
         )
@@ -295,6 +329,27 @@ macro_rules! body {
             "\n",
             commit!($index),
             "mov qword ptr [{stripe}], {held}"
+        )
+    };
+    (load_through, $index:ident) => {
+        concat!(
+            "mov {stripe}, qword ptr [{stripe}]\n",
+            "test {stripe}, {stripe}\n",
+            "jz 24f\n",
+            "mov {value}, qword ptr [{stripe}]\n",
+            commit!($index),
+            "nop"
+        )
+    };
+    (copy_through, $index:ident) => {
+        concat!(
+            "mov {stripe}, qword ptr [{stripe}]\n",
+            "test {stripe}, {stripe}\n",
+            "jz 24f\n",
+            copy_bytes!("{stripe}", "{target}"),
+            "\n",
+            commit!($index),
+            "nop"
         )
     };
     (copy_out, $index:ident) => {

@@ -22,6 +22,7 @@ mod operations;
 mod status;
 mod thread;
 
+pub(crate) use operations::{copy_through, load_through};
 pub(crate) use thread::{libc_area, own_area, set_thread_area, thread_area, thread_state};
 
 pub(crate) const SUPPORTED: bool = true;

@@ -95,6 +95,18 @@ macro_rules! id {
             $refused
         )
     };
+    // No id: the word stands where it stands.
+    (registered, $refused:literal) => {
+        concat!(
+            "mov {stripe:e}, dword ptr [{area} + {cpu_id}]\n",
+            remember!(),
+            "test {stripe:e}, {stripe:e}\n",
+            "js ",
+            $refused,
+            "\n",
+            "xor {stripe:e}, {stripe:e}"
+        )
+    };
     (cpu_id, $refused:literal) => {
         concat!(
             "mov {stripe:e}, dword ptr [{area} + {cpu_id}]\n",
@@ -229,6 +241,9 @@ macro_rules! with_operands {
             slots = const size_of::<TableHead>(),
             $($operands)*
         )
+    };
+    (registered($at:expr) [$($template:tt)*] $($operands:tt)*) => {
+        with_first!([$($template)*] $($operands)*)
     };
     (cpu_id($at:expr) [$($template:tt)*] $($operands:tt)*) => {
         with_first!(
