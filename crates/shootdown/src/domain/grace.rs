@@ -1,0 +1,313 @@
+//! Grace periods: when what was retired may be freed.
+//!
+//! # Algorithm
+//!
+//! A reader enters in the phase of that moment and leaves its seat, or its count, when it
+//! is done. A grace period chooses the other phase, and is over when no reader of the old
+//! one is left. It frees what was retired before it began.
+//!
+//! ```text
+//! reader, in a section                      grace period, one at a time
+//!   p = chosen (acquire)                      take what came late
+//!   the first free seat = p                   chosen = the other phase     (1)
+//! ... load pointers ...                       phase = the same             (2)
+//!   seat = 0 (release)                        fence: sections restart, full barriers
+//!                                             take the bags of the old phase
+//! reader, counted                             until for every stripe, its number
+//!   p = phase                                 loaded after the fence and again each time:
+//!   count of p += 1; full fence                 no seat is the old phase,
+//!   phase is still p: inside                    and the old phase's count is 0 (acquire)
+//!   otherwise count of p -= 1, again          free
+//! ... load pointers ...
+//!   count of p -= 1 (release)               retirement
+//!                                             unlink; full fence           (3)
+//!                                             in a section: push to the bag of `chosen`
+//!                                             refused: to what came late, under its lock
+//! ```
+//!
+//! **Why that is enough.** After the fence no section can commit the old phase: it committed
+//! before, and its seat is visible to whoever returns from the fence; or it restarted and
+//! has loaded the new one. So the old phase's seats only become fewer. A counted reader that
+//! raised the old count too late to be seen looks at `phase` behind a full fence, and finds
+//! the new one. A reader in the new phase has loaded it (acquire) after the choice, and
+//! cannot find what was unlinked before. A reader in the old phase from before the *last*
+//! grace period does not exist: grace periods are serialised from choice to end.
+//!
+//! What is freed was unlinked before the choice: what came late was taken before it; a bag
+//! of the old phase was pushed to by sections that loaded the old phase after the unlinking
+//! and a full fence (3), so a reader that has seen the new phase sees the unlinking, too.
+//! Without (3) the load may pass the store: the object is in the old bag, while a reader of
+//! the new phase has just found it.
+//!
+//! (1) before (2): between the two, sections are in the new phase and counted readers in the
+//! old one. The other way round a counted reader is in the new phase while sections still
+//! retire to the old one what it has found.
+//!
+//! **Fork.** A child finds the lock free, whoever held it (`ForkLock`); then it cannot tell
+//! how far a choice had come. So it makes `phase` what `chosen` says, and runs a grace
+//! period of the other phase that chooses nothing before it goes on. Seats and counts of
+//! threads that it does not have are never left: a grace period that waits for one waits for
+//! ever, and what is retired in that child then stays. Its own guards are safe.
+
+use core::mem;
+use core::sync::atomic::{AtomicU64, Ordering, fence};
+
+use percid_rseq::membarrier;
+
+use super::ReclaimDomain;
+use super::retired::{Batch, Retired};
+use super::stripe::{self, FIRST, other};
+use crate::{Barriers, Point};
+
+/// Looks at the readers right after the fence, before it is left to the next caller: what
+/// readers that are quick need to leave.
+const LOOKS: u32 = 32;
+
+/// What grace periods are at. Behind a lock.
+#[derive(Default)]
+pub(crate) struct Grace {
+    waiting: Option<Waiting>,
+    /// Numbers of grace periods whose objects are being destroyed.
+    destroying: Vec<u64>,
+}
+
+impl Grace {
+    pub(crate) const EMPTY: Grace = Grace {
+        waiting: None,
+        destroying: Vec::new(),
+    };
+}
+
+/// A grace period that has begun and is not over.
+struct Waiting {
+    number: u64,
+    /// Whose readers are waited for.
+    old: u64,
+    objects: Vec<Retired>,
+    /// A fence that began after this is still owed.
+    owed: Option<Point>,
+}
+
+/// What a step of the grace periods came to: objects to destroy outside the lock.
+#[must_use = "its objects are to be destroyed"]
+pub(crate) struct Over<'a> {
+    domain: &'a ReclaimDomain,
+    numbers: Vec<u64>,
+    batches: Vec<Batch>,
+}
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        /// Even if a destructor panics.
+        struct Destroyed<'a>(&'a ReclaimDomain, &'a [u64]);
+
+        impl Drop for Destroyed<'_> {
+            fn drop(&mut self) {
+                let mut grace = self.0.grace.lock();
+                grace.destroying.retain(|number| !self.1.contains(number));
+            }
+        }
+
+        if self.batches.is_empty() {
+            return;
+        }
+        let _destroyed = Destroyed(self.domain, &self.numbers);
+        self.batches.clear();
+    }
+}
+
+/// Whether sections may be used by readers: they can be fenced. Asked once.
+pub(crate) fn sections() -> bool {
+    static ANSWER: AtomicU64 = AtomicU64::new(0);
+    // Ordering: Relaxed. The answer is the number itself.
+    match ANSWER.load(Ordering::Relaxed) {
+        0 => {
+            let works = percid_cid::backend().source != percid_cid::Source::Thread
+                && membarrier::fence().is_ok();
+            ANSWER.store(1 + u64::from(works), Ordering::Relaxed);
+            works
+        }
+        known => known == 2,
+    }
+}
+
+impl ReclaimDomain {
+    /// Lets sections enter, where they can be fenced.
+    ///
+    /// The first phase is chosen, which is right whenever this succeeds: no other is chosen
+    /// before this has been called.
+    pub(super) fn open(&self) -> bool {
+        // Ordering: Relaxed. Nothing has been retired in sections before.
+        sections()
+            && self
+                .chosen
+                .compare_exchange(0, FIRST, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+
+    /// Brings grace periods forward as far as that goes without waiting for readers. With
+    /// `always` one begins although nothing is retired.
+    pub(crate) fn advance(&self, always: bool) -> Over<'_> {
+        let mut over = Over {
+            domain: self,
+            numbers: Vec::new(),
+            batches: Vec::new(),
+        };
+        let Some(mut grace) = self.grace.try_lock() else {
+            return over;
+        };
+        if grace.was_inherited() {
+            // Ordering: Release, as in `begin`.
+            let chosen = self.chosen.load(Ordering::Relaxed);
+            if chosen != 0 {
+                self.phase.store(chosen, Ordering::Release);
+            }
+            let old = other(self.phase.load(Ordering::Relaxed));
+            let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
+            grace.waiting = Some(Waiting {
+                number,
+                old,
+                objects: Vec::new(),
+                owed: Some(Barriers::process().point()),
+            });
+        }
+        self.end(&mut grace, &mut over, 1);
+        if grace.waiting.is_none() && (always || self.has_retired()) {
+            grace.waiting = Some(self.begin());
+            self.end(&mut grace, &mut over, LOOKS);
+        }
+        over
+    }
+
+    /// Whether there is something for a grace period to free.
+    fn has_retired(&self) -> bool {
+        let phase = self.phase.load(Ordering::Relaxed);
+        let bagged = |stripe| stripe::bagged(&stripe, phase) != 0;
+        !self.late.lock().is_empty() || self.room.stripes().any(bagged)
+    }
+
+    /// Begins a grace period: takes what came late, then chooses the other phase.
+    fn begin(&self) -> Waiting {
+        self.open();
+        let objects = mem::take(&mut *self.late.lock());
+        // Ordering: Relaxed. Whoever has the lock alone changes it.
+        let old = self.phase.load(Ordering::Relaxed);
+        // Ordering: SeqCst pairs with `next_number`: who read a smaller one unlinked before
+        // the choice.
+        let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
+        // Ordering: Release pairs with the section's acquiring load: who enters in the new
+        // phase sees what was unlinked before. First this one, then `phase`: see above.
+        if self.chosen.load(Ordering::Relaxed) != 0 {
+            self.chosen.store(other(old), Ordering::Release);
+        }
+        self.phase.store(other(old), Ordering::Release);
+        // The point is a full fence: it pairs with the one of counted readers.
+        let owed = Some(Barriers::process().point());
+        Waiting {
+            number,
+            old,
+            objects,
+            owed,
+        }
+    }
+
+    /// Ends the grace period that has begun, if its readers have left.
+    fn end<'a>(&'a self, grace: &mut Grace, over: &mut Over<'a>, looks: u32) {
+        let Some(waiting) = &mut grace.waiting else {
+            return;
+        };
+        if !self.fenced(waiting) || !(0..looks).any(|_| self.is_left(waiting.old)) {
+            return;
+        }
+        let Some(ended) = grace.waiting.take() else {
+            return;
+        };
+        // Ordering: Release pairs with the Acquire of `has_ended`.
+        self.ended.store(ended.number, Ordering::Release);
+        if !ended.objects.is_empty() {
+            grace.destroying.push(ended.number);
+            over.numbers.push(ended.number);
+            // SAFETY: the argument above.
+            over.batches.push(unsafe { Batch::new(ended.objects) });
+        }
+    }
+
+    /// Fences the old phase's sections out, if that is still to be done, and takes what
+    /// they retired; whether it is done.
+    fn fenced(&self, waiting: &mut Waiting) -> bool {
+        let Some(point) = waiting.owed else {
+            return true;
+        };
+        if sections() {
+            let barriers = Barriers::process();
+            if barriers.wait_for_one_that_started_after(point).is_err() {
+                return false;
+            }
+            for stripe in self.room.stripes() {
+                // SAFETY: another phase was chosen before the point, and fenced. One thread
+                // has the lock.
+                unsafe { stripe::collect(&stripe, waiting.old, &mut waiting.objects) };
+            }
+        } else {
+            fence(Ordering::SeqCst);
+        }
+        waiting.owed = None;
+        true
+    }
+
+    /// Whether no reader of the phase is left. Loads the number of stripes: some may have
+    /// been opened since the last look.
+    fn is_left(&self, phase: u64) -> bool {
+        self.room
+            .stripes()
+            .all(|stripe| stripe::is_left(&stripe, phase))
+            && self.crowd[stripe::count_of(phase)].load(Ordering::Acquire) == 0
+    }
+
+    /// The number of the first grace period that begins after everything that the caller
+    /// has done.
+    // Ordering: the fence pairs with the read-modify-write in `begin`.
+    pub(crate) fn next_number(&self) -> u64 {
+        fence(Ordering::SeqCst);
+        self.begun.load(Ordering::Relaxed) + 1
+    }
+
+    /// Whether a grace period has ended.
+    pub(crate) fn has_ended(&self, number: u64) -> bool {
+        self.ended.load(Ordering::Acquire) >= number
+    }
+
+    /// Whether what it frees has been destroyed.
+    pub(crate) fn has_destroyed(&self, number: u64) -> bool {
+        let under_way = |one: &u64| *one <= number;
+        self.has_ended(number) && !self.grace.lock().destroying.iter().any(under_way)
+    }
+
+    /// Objects that wait, and whether for readers.
+    pub(super) fn unfreed(&self) -> (usize, bool) {
+        let late = self.late.lock().len();
+        let grace = self.grace.lock();
+        let taken = grace.waiting.as_ref().map(|waiting| waiting.objects.len());
+        let bagged: usize = self
+            .room
+            .stripes()
+            .map(|stripe| stripe::bagged(&stripe, FIRST) + stripe::bagged(&stripe, other(FIRST)))
+            .sum();
+        (late + taken.unwrap_or(0) + bagged, taken.is_some())
+    }
+
+    /// Everything that waits, where nobody reads or retires any more.
+    pub(super) fn take_all(&mut self) -> Vec<Retired> {
+        let mut all = mem::take(self.late.get_mut());
+        if let Some(waiting) = self.grace.get_mut().waiting.take() {
+            all.extend(waiting.objects);
+        }
+        for stripe in self.room.stripes() {
+            for phase in [FIRST, other(FIRST)] {
+                // SAFETY: the domain is this thread's alone, so there is no section.
+                unsafe { stripe::collect(&stripe, phase, &mut all) };
+            }
+        }
+        all
+    }
+}

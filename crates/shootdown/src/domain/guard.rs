@@ -1,0 +1,97 @@
+//! What a reader holds.
+
+use core::fmt;
+use core::marker::PhantomData;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// Marks the address of a count; seats and counts are words, so their addresses have room.
+const COUNTED: usize = 1;
+
+/// A reader's section of a domain: what it reaches stays until this is dropped.
+///
+/// ```
+/// use percid_shootdown::ReclaimDomain;
+///
+/// static ROUTES: ReclaimDomain = ReclaimDomain::new();
+///
+/// let guard = ROUTES.enter();
+/// // ... follow pointers that others may unlink and retire ...
+/// drop(guard);
+/// ```
+///
+/// It may be sent to another thread, kept across an `.await`, and dropped wherever the task
+/// is by then. Guards nest: each is a section of its own.
+///
+/// # Cost
+///
+/// Leaving is one plain store. A guard is eight bytes and owns nothing.
+///
+/// # Panics, threads that end, and guards that are forgotten
+///
+/// A panic drops the guard as it unwinds. A guard that is never dropped (`mem::forget`, a
+/// task that is never polled again, a thread that ended with it in a leaked box) holds up
+/// its domain's reclamation for ever: nothing that is retired there is freed any more.
+/// [`DomainStats::holding`](super::DomainStats::holding) counts those that hold it up now.
+#[must_use = "a section ends when its guard is dropped"]
+pub struct Guard<'d, B = ()> {
+    /// Address of the seat, or of the count with [`COUNTED`] added.
+    place: usize,
+    life: PhantomData<&'d AtomicU64>,
+    brand: PhantomData<fn() -> B>,
+}
+
+impl<'d, B> Guard<'d, B> {
+    /// # Safety
+    ///
+    /// A seat that was claimed for this guard, and that stays for `'d`.
+    #[inline(always)]
+    pub(super) unsafe fn seated(seat: *mut u64) -> Self {
+        Guard {
+            place: seat.expose_provenance(),
+            life: PhantomData,
+            brand: PhantomData,
+        }
+    }
+
+    /// A count that was raised for this guard.
+    pub(super) fn counted(count: &'d AtomicU64) -> Self {
+        Guard {
+            place: count.as_ptr().expose_provenance() | COUNTED,
+            life: PhantomData,
+            brand: PhantomData,
+        }
+    }
+}
+
+impl<B> Drop for Guard<'_, B> {
+    // Ordering: Release, in both: what was read under the guard has been read. Pairs with
+    // the Acquire of whoever looks whether the seats and counts are left.
+    #[inline(always)]
+    fn drop(&mut self) {
+        if self.place & COUNTED == 0 {
+            let seat = core::ptr::with_exposed_provenance_mut(self.place);
+            // SAFETY: the seat stays for the guard's life, and is this guard's.
+            unsafe { AtomicU64::from_ptr(seat) }.store(0, Ordering::Release);
+        } else {
+            leave_counted(self.place - COUNTED);
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn leave_counted(count: usize) {
+    let count = core::ptr::with_exposed_provenance_mut(count);
+    // SAFETY: the count stays for the guard's life.
+    unsafe { AtomicU64::from_ptr(count) }.fetch_sub(1, Ordering::Release);
+}
+
+impl<B> fmt::Debug for Guard<'_, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let how = match self.place & COUNTED {
+            0 => "seated",
+            _ => "counted",
+        };
+        f.debug_tuple("Guard").field(&how).finish()
+    }
+}

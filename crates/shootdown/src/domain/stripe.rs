@@ -1,0 +1,182 @@
+//! What a domain has in each stripe, and the sections that touch it.
+//!
+//! ```text
+//! of a cid:     | 8 seats | bag of the first phase | bag of the second phase |
+//! of a thread:  | readers of the first phase | readers of the second phase |
+//! ```
+//!
+//! A phase is the distance of its bag from the start, in bytes: so the one number chooses a
+//! bag, marks a seat, and is never 0.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use percid::{Operation, StripeOwner, StripeRef};
+use percid_rseq::Refusal;
+use percid_rseq::section::{self, Index, WordAddress};
+
+use super::retired::Retired;
+
+/// Seats of a cid: readers that may be inside at once without a read-modify-write. One line.
+pub(super) const SEATS: u32 = 8;
+
+/// Words of a domain in a stripe. A power of two: the arena's rooms are.
+pub(super) const WORDS: u32 = if cfg!(debug_assertions) { 64 } else { 2048 };
+
+/// Words of a bag, with its length.
+const BAG: u32 = (WORDS - SEATS) / 2;
+
+/// Words of a bag for what was retired, two each.
+pub(super) const CAPACITY: u32 = (BAG - 1) & !1;
+
+/// A phase.
+pub(super) const FIRST: u64 = SEATS as u64 * 8;
+pub(super) const SECOND: u64 = (SEATS + BAG) as u64 * 8;
+
+/// The phase that follows.
+pub(super) fn other(phase: u64) -> u64 {
+    FIRST + SECOND - phase
+}
+
+/// The count of a phase in a stripe of threads.
+pub(super) fn count_of(phase: u64) -> usize {
+    usize::from(phase == SECOND)
+}
+
+/// Takes a free seat, in the phase that is chosen at that moment.
+pub(super) struct Enter<'a>(pub(super) &'a AtomicU64);
+
+impl Operation for Enter<'_> {
+    type Output = *mut u64;
+
+    #[inline(always)]
+    unsafe fn run<I: Index, const SHIFT: u32>(
+        &self,
+        index: I,
+        first: WordAddress,
+    ) -> Result<*mut u64, Refusal> {
+        // SAFETY: the caller's contract; a seat that is taken is its guard's.
+        unsafe { section::claim_first::<I, SHIFT>(index, first, SEATS, self.0) }
+    }
+}
+
+/// Puts an object in the bag of the phase that is chosen at that moment.
+pub(super) struct Retire<'a> {
+    pub(super) chosen: &'a AtomicU64,
+    /// Words.
+    pub(super) capacity: u32,
+    pub(super) object: u64,
+    pub(super) destroy: u64,
+}
+
+impl Operation for Retire<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<I: Index, const SHIFT: u32>(
+        &self,
+        index: I,
+        first: WordAddress,
+    ) -> Result<(), Refusal> {
+        // SAFETY: the caller's contract; both bags lie behind the seats, with `CAPACITY`
+        // words each, which `capacity` is at most. Who collects one has fenced.
+        unsafe {
+            section::array_push_pair::<I, SHIFT>(
+                index,
+                first,
+                self.chosen,
+                self.capacity,
+                self.object,
+                self.destroy,
+            )
+        }
+    }
+}
+
+/// Whether no reader of the phase is in a stripe.
+// Ordering: Acquire pairs with the Release of a guard's drop. A seat that a section has
+// taken anew is loaded as another value: that section loaded the 0 with acquire ordering
+// before it stored (x86: every load; aarch64: `ldar`), so what the last reader did is before
+// it on every CPU.
+pub(super) fn is_left(stripe: &StripeRef<'_>, phase: u64) -> bool {
+    let words = stripe.words();
+    match stripe.owner() {
+        StripeOwner::Cid(_) => words[..SEATS as usize]
+            .iter()
+            .all(|seat| seat.load(Ordering::Acquire) != phase),
+        _ => words[count_of(phase)].load(Ordering::Acquire) == 0,
+    }
+}
+
+/// Readers in a stripe, at this moment.
+pub(super) fn readers(stripe: &StripeRef<'_>) -> u64 {
+    let words = stripe.words();
+    match stripe.owner() {
+        StripeOwner::Cid(_) => words[..SEATS as usize]
+            .iter()
+            .filter(|seat| seat.load(Ordering::Relaxed) != 0)
+            .count() as u64,
+        _ => words[..2]
+            .iter()
+            .map(|count| count.load(Ordering::Relaxed))
+            .sum(),
+    }
+}
+
+/// Number of objects in the bag of a phase.
+pub(super) fn bagged(stripe: &StripeRef<'_>, phase: u64) -> usize {
+    match stripe.owner() {
+        StripeOwner::Cid(_) => {
+            let len = stripe.words()[phase as usize / 8].load(Ordering::Relaxed);
+            len as u32 as usize / 2
+        }
+        _ => 0,
+    }
+}
+
+/// Takes what is in the bag of a phase and leaves it empty.
+///
+/// # Safety
+///
+/// No section can push to that bag: another phase has been chosen, and a fence since then
+/// has succeeded; or there are no sections. One thread at a time.
+// Ordering: Relaxed. The fence came between the sections and this, and the next choice of
+// this phase, which is a Release, between this and the next sections.
+pub(super) unsafe fn collect(stripe: &StripeRef<'_>, phase: u64, into: &mut Vec<Retired>) {
+    let count = bagged(stripe, phase);
+    if count == 0 {
+        return;
+    }
+    let (len, slots) = stripe.words()[phase as usize / 8..]
+        .split_first()
+        .expect("a bag has a length");
+    into.reserve(count);
+    for pair in slots[..2 * count].chunks_exact(2) {
+        let [object, destroy] = [0, 1].map(|half| pair[half].load(Ordering::Relaxed) as usize);
+        into.push(Retired {
+            object: core::ptr::with_exposed_provenance_mut(object),
+            // SAFETY: `retire_with` put the address of such a function here.
+            destroy: unsafe {
+                core::mem::transmute::<*const (), unsafe fn(*mut u8)>(
+                    core::ptr::with_exposed_provenance(destroy),
+                )
+            },
+        });
+    }
+    len.store(0, Ordering::Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bags_do_not_overlap() {
+        assert_eq!(other(FIRST), SECOND);
+        assert_eq!(other(SECOND), FIRST);
+        assert!(FIRST / 8 >= u64::from(SEATS));
+        assert!(FIRST / 8 + 1 + u64::from(CAPACITY) <= SECOND / 8);
+        assert!(SECOND / 8 + 1 + u64::from(CAPACITY) <= u64::from(WORDS));
+        assert!(CAPACITY.is_multiple_of(2));
+        assert_ne!(count_of(FIRST), count_of(SECOND));
+    }
+}

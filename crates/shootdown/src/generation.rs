@@ -1,0 +1,56 @@
+//! Which process this is, of a line of forks: a number that a child of `fork` finds
+//! changed.
+
+#[cfg(all(unix, not(loom)))]
+mod unix {
+    use core::sync::atomic::{AtomicU32, Ordering};
+
+    /// 0: nobody has asked yet.
+    static GENERATION: AtomicU32 = AtomicU32::new(0);
+
+    unsafe extern "C" {
+        /// POSIX; the libc crate has it for some targets only.
+        fn pthread_atfork(
+            prepare: Option<unsafe extern "C" fn()>,
+            parent: Option<unsafe extern "C" fn()>,
+            child: Option<unsafe extern "C" fn()>,
+        ) -> i32;
+    }
+
+    unsafe extern "C" fn in_child() {
+        // Ordering: Relaxed. The child has one thread.
+        GENERATION.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// This process's number; never 0.
+    #[inline]
+    pub(crate) fn generation() -> u32 {
+        // Ordering: Relaxed. It changes only where there is one thread.
+        match GENERATION.load(Ordering::Relaxed) {
+            0 => generation_slow(),
+            known => known,
+        }
+    }
+
+    #[cold]
+    fn generation_slow() -> u32 {
+        let first = GENERATION.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed);
+        if first.is_ok() {
+            // Refused for want of memory, it leaves children with their parent's number:
+            // then a lock that another thread held when the process forked stays held.
+            // SAFETY: a function that is there for as long as this library is, and that
+            // does what may be done in a child.
+            unsafe { pthread_atfork(None, None, Some(in_child)) };
+        }
+        GENERATION.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(all(unix, not(loom)))]
+pub(crate) use unix::generation;
+
+/// There is no `fork` here.
+#[cfg(any(not(unix), loom))]
+pub(crate) fn generation() -> u32 {
+    1
+}

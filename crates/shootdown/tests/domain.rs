@@ -1,0 +1,256 @@
+//! What a domain promises, in one process and with threads that come and go.
+
+mod support;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::time::Duration;
+
+use percid_shootdown::{Guard, ReclaimDomain, Reclaimer};
+use support::{Destroyed, Tracked, retire};
+
+#[test]
+fn a_guard_holds_what_was_retired_while_it_lived() {
+    for counted in [false, true] {
+        let domain = ReclaimDomain::new();
+        let destroyed = Destroyed::new();
+        let guard = if counted {
+            domain.enter_counted()
+        } else {
+            domain.enter()
+        };
+        retire(&domain, &destroyed, 3);
+        for _ in 0..10 {
+            domain.flush();
+        }
+        assert_eq!(destroyed.count(), 0);
+        let stats = domain.stats();
+        assert_eq!((stats.holding, stats.unfreed), (1, 3));
+        drop(guard);
+        domain.barrier();
+        assert_eq!(destroyed.count(), 3);
+        let stats = domain.stats();
+        assert_eq!((stats.holding, stats.unfreed), (0, 0));
+    }
+}
+
+#[test]
+fn a_later_guard_holds_nothing_up() {
+    let domain = ReclaimDomain::new();
+    let destroyed = Destroyed::new();
+    let first = domain.enter();
+    retire(&domain, &destroyed, 1);
+    domain.flush();
+    // The grace period has begun: these are of the new phase.
+    let later: Vec<_> = (0..4).map(|_| domain.enter()).collect();
+    let counted = domain.enter_counted();
+    drop(first);
+    domain.flush();
+    assert_eq!(destroyed.count(), 1);
+    drop((later, counted));
+}
+
+#[test]
+fn guards_nest_beyond_the_seats_and_end_in_any_order() {
+    let domain = ReclaimDomain::new();
+    let destroyed = Destroyed::new();
+    let mut guards: Vec<Guard<'_>> = (0..50).map(|_| domain.enter()).collect();
+    assert_eq!(domain.stats().holding, 50);
+    retire(&domain, &destroyed, 1);
+    domain.flush();
+    // Not the order in which they came.
+    while let Some(guard) = (!guards.is_empty()).then(|| guards.swap_remove(0)) {
+        domain.flush();
+        assert_eq!(destroyed.count(), 0);
+        drop(guard);
+    }
+    domain.barrier();
+    assert_eq!(destroyed.count(), 1);
+}
+
+#[test]
+fn a_guard_goes_to_another_thread() {
+    let domain = ReclaimDomain::new();
+    let destroyed = Destroyed::new();
+    let guards: Vec<_> = (0..20).map(|_| domain.enter()).collect();
+    retire(&domain, &destroyed, 1);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            domain.flush();
+            assert_eq!(destroyed.count(), 0);
+            drop(guards);
+        });
+    });
+    domain.barrier();
+    assert_eq!(destroyed.count(), 1);
+}
+
+#[test]
+fn a_forgotten_guard_holds_everything_up_and_is_counted() {
+    let domain = ReclaimDomain::new();
+    let destroyed = Destroyed::new();
+    // In a thread that ends inside.
+    std::thread::scope(|scope| {
+        scope.spawn(|| std::mem::forget(domain.enter()));
+    });
+    retire(&domain, &destroyed, 1000);
+    for _ in 0..10 {
+        domain.flush();
+    }
+    assert_eq!(destroyed.count(), 0);
+    let stats = domain.stats();
+    assert_eq!(
+        (stats.holding, stats.unfreed, stats.waiting),
+        (1, 1000, true)
+    );
+    // The domain's end is the end of the guard, too: it borrowed it.
+    drop(domain);
+    assert_eq!(destroyed.count(), 1000);
+}
+
+#[test]
+fn a_panic_inside_leaves_the_section() {
+    let domain = ReclaimDomain::new();
+    let destroyed = Destroyed::new();
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        let _guard = domain.enter();
+        panic!("inside");
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(domain.stats().holding, 0);
+    retire(&domain, &destroyed, 1);
+    domain.barrier();
+    assert_eq!(destroyed.count(), 1);
+}
+
+#[test]
+fn a_destructor_that_panics_is_heard_and_harms_no_other() {
+    unsafe fn panics(_: *mut u8) {
+        panic!("a destructor");
+    }
+    let domain = ReclaimDomain::new();
+    let destroyed = Destroyed::new();
+    // So that none is destroyed before all are retired.
+    let guard = domain.enter();
+    retire(&domain, &destroyed, 5);
+    // SAFETY: nothing is there.
+    unsafe { domain.retire_with(std::ptr::null_mut(), panics) };
+    retire(&domain, &destroyed, 5);
+    drop(guard);
+    let barrier = || catch_unwind(AssertUnwindSafe(|| domain.barrier()));
+    assert!(barrier().is_err());
+    assert!(barrier().is_ok());
+    assert_eq!(destroyed.count(), 10);
+}
+
+#[test]
+fn a_destructor_that_retires_is_served_later() {
+    static DOMAIN: ReclaimDomain = ReclaimDomain::new();
+    static LEFT: AtomicU64 = AtomicU64::new(1000);
+    unsafe fn retires(object: *mut u8) {
+        if LEFT.fetch_sub(1, Ordering::Relaxed) > 1 {
+            // SAFETY: nothing is there.
+            unsafe { DOMAIN.retire_with(object, retires) };
+        }
+    }
+    // SAFETY: nothing is there.
+    unsafe { DOMAIN.retire_with(std::ptr::null_mut(), retires) };
+    while LEFT.load(Ordering::Relaxed) > 0 {
+        DOMAIN.barrier();
+    }
+    DOMAIN.barrier();
+    assert_eq!(DOMAIN.stats().unfreed, 0);
+}
+
+#[test]
+fn retire_now_has_destroyed_it() {
+    let domain = ReclaimDomain::new();
+    let destroyed = Destroyed::new();
+    // SAFETY: never linked; once; this thread is in no section.
+    unsafe { domain.retire_now(Tracked::make(&destroyed), Tracked::destroy) };
+    assert_eq!(destroyed.count(), 1);
+}
+
+#[test]
+fn a_domain_that_goes_destroys_what_waits() {
+    let domain = Arc::new(ReclaimDomain::try_new().expect("memory for a domain"));
+    let destroyed = Destroyed::new();
+    let guard = domain.enter();
+    retire(&domain, &destroyed, 500);
+    drop(guard);
+    drop(domain);
+    assert_eq!(destroyed.count(), 500);
+}
+
+#[test]
+fn a_reclaimer_destroys_when_nobody_calls() {
+    let domain = Arc::new(ReclaimDomain::new());
+    let destroyed = Destroyed::new();
+    let reclaimer =
+        Reclaimer::start(Arc::clone(&domain), Duration::from_millis(1)).expect("a thread to start");
+    let guard = domain.enter();
+    retire(&domain, &destroyed, 3);
+    drop(guard);
+    while destroyed.count() < 3 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    drop(reclaimer);
+}
+
+#[test]
+fn retiring_frees_as_it_goes() {
+    let domain = ReclaimDomain::new();
+    let destroyed = Destroyed::new();
+    retire(&domain, &destroyed, 100_000);
+    // Nobody reads: what is unfreed is what a batch may be.
+    assert!(domain.stats().unfreed < 50_000, "{:?}", domain.stats());
+    domain.barrier();
+    assert_eq!(destroyed.count(), 100_000);
+}
+
+/// Readers and writers on a pointer that changes all the time; every reader looks whether
+/// what it found is alive.
+#[test]
+fn readers_find_the_living_only() {
+    const WRITERS: usize = 2;
+    const SWAPS: u64 = 3_000;
+    let domain = ReclaimDomain::new();
+    let destroyed = Destroyed::new();
+    let current = AtomicPtr::new(Tracked::make(&destroyed));
+    let writing = AtomicU64::new(WRITERS as u64);
+    std::thread::scope(|scope| {
+        for _ in 0..WRITERS {
+            scope.spawn(|| {
+                for turn in 0..SWAPS {
+                    let inside = (turn % 3 == 0).then(|| domain.enter());
+                    let old = current.swap(Tracked::make(&destroyed), Ordering::AcqRel);
+                    // SAFETY: unlinked by this swap.
+                    unsafe { domain.retire_with(old, Tracked::destroy) };
+                    drop(inside);
+                }
+                writing.fetch_sub(1, Ordering::Release);
+            });
+        }
+        for reader in 0..4 {
+            let (domain, current, writing) = (&domain, &current, &writing);
+            scope.spawn(move || {
+                while writing.load(Ordering::Acquire) > 0 {
+                    let guard = match reader {
+                        0 => domain.enter_counted(),
+                        _ => domain.enter(),
+                    };
+                    for _ in 0..3 {
+                        // SAFETY: found under the guard.
+                        unsafe { Tracked::assert_alive(current.load(Ordering::Acquire)) };
+                    }
+                    drop(guard);
+                }
+            });
+        }
+    });
+    domain.barrier();
+    assert_eq!(destroyed.count(), WRITERS as u64 * SWAPS);
+    // SAFETY: the last one, which nobody reads any more.
+    unsafe { Tracked::destroy(current.into_inner()) };
+}
