@@ -40,9 +40,9 @@ enum Command {
     },
     /// Print the manual page, in roff: percid man | man -l -
     Man {
-        /// The command that it is about [default: percid itself]
+        /// The command that it is about, as in man bench compare [default: percid itself]
         #[arg(value_name = "COMMAND")]
-        command: Option<String>,
+        command: Vec<String>,
     },
     /// Show the counters of a file that processes share, live or once
     Top(Top),
@@ -178,7 +178,7 @@ impl Arguments {
             Command::Bench(arguments) => bench::run(arguments, &mut output),
             Command::Report(arguments) => report::run(arguments, &mut output),
             Command::Completions { shell } => manual::completions(*shell, &mut output),
-            Command::Man { command } => manual::page(command.as_deref(), &mut output),
+            Command::Man { command } => manual::page(command, &mut output),
             Command::Top(arguments) => top::run(arguments, &mut output),
             Command::Measure {
                 suite,

@@ -72,10 +72,12 @@ fn list(suites: &[&Suite]) -> String {
     let mut text = String::new();
     for suite in suites {
         text += &format!("{}: {}\n", suite.name, suite.about);
+        let names = suite.cases.iter().map(|case| case.name.len());
+        let width = names.max().unwrap_or(0).max(10);
         for case in suite.cases {
             let implementations = case.method.implementations().join(", ");
-            text += &format!("  {:<10} {} ({})\n", case.name, case.about, case.unit);
-            text += &format!("  {:<10} {implementations}\n", "");
+            text += &format!("  {:<width$} {} ({})\n", case.name, case.about, case.unit);
+            text += &format!("  {:<width$} {implementations}\n", "");
         }
     }
     text
@@ -99,6 +101,9 @@ fn heading(machine: &Machine) -> String {
 /// The comparisons that this run has the figures for.
 fn summary(suites: &[&Suite], figures: &[Figure]) -> String {
     let mut text = String::new();
+    let all = suites.iter().flat_map(|suite| suite.comparisons);
+    let widths = all.map(|comparison| comparison.what.chars().count());
+    let width = widths.max().unwrap_or(0);
     for suite in suites {
         let lines: Vec<String> = suite
             .comparisons
@@ -109,7 +114,7 @@ fn summary(suites: &[&Suite], figures: &[Figure]) -> String {
                     Some(_) => table::times(value),
                     None => table::number(value),
                 };
-                Some(format!("  {:<44} {value:>8}\n", comparison.what))
+                Some(format!("  {:<width$} {value:>8}\n", comparison.what))
             })
             .collect();
         if !lines.is_empty() {

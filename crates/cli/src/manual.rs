@@ -1,7 +1,5 @@
 //! What describes the command line to shells and to `man`.
 
-use std::io::Write;
-
 use clap::CommandFactory;
 use clap_complete::Shell;
 
@@ -19,25 +17,21 @@ pub(crate) fn completions(shell: Shell, output: &mut Output) -> Result<Exit, Err
 }
 
 /// Prints the page of the program, or of one of its commands.
-pub(crate) fn page(name: Option<&str>, output: &mut Output) -> Result<Exit, Error> {
+pub(crate) fn page(names: &[String], output: &mut Output) -> Result<Exit, Error> {
     let mut command = Arguments::command();
     command.build();
-    let command = match name {
-        None => command,
-        Some(name) => {
-            let found = command
-                .get_subcommands()
-                .find(|one| one.get_name() == name && !one.is_hide_set());
-            let found = found.ok_or_else(|| Error::NoCommand {
-                name: name.to_owned(),
-            })?;
-            found.clone()
-        }
-    };
+    for name in names {
+        let found = command
+            .get_subcommands()
+            .find(|one| one.get_name() == name && !one.is_hide_set());
+        command = found.cloned().ok_or_else(|| Error::NoCommand {
+            name: names.join(" "),
+        })?;
+    }
     let mut page = Vec::new();
     clap_mangen::Man::new(command)
+        .source(concat!("percid ", env!("CARGO_PKG_VERSION")))
         .render(&mut page)
-        .and_then(|()| page.flush())
         .map_err(Error::Output)?;
     print(page, output)
 }

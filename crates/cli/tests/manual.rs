@@ -48,8 +48,16 @@ fn there_is_a_manual_page_for_each_command() {
     assert_eq!(page.code, Some(0), "{page:?}");
     assert!(page.out.contains(".TH percid-bench 1"), "{}", page.out);
     assert!(page.out.contains("quick"), "{}", page.out);
-    for bad in ["nothing", "__measure"] {
-        let said = run(&mut percid(&["man", bad]));
+    let page = run(&mut percid(&["man", "bench", "compare"]));
+    assert!(
+        page.out.contains(".TH percid-bench-compare 1"),
+        "{}",
+        page.out
+    );
+    assert!(page.out.contains("threshold"), "{}", page.out);
+    for bad in ["nothing", "__measure", "doctor bench"] {
+        let names = bad.split(' ');
+        let said = run(percid(&["man"]).args(names));
         assert_eq!(said.code, Some(2), "{said:?}");
         assert!(said.err.contains(bad), "{}", said.err);
     }
@@ -110,21 +118,24 @@ fn a_terminal_gets_progress_and_styles() {
 
 #[test]
 fn no_color_takes_styles_away() {
+    let directory = Directory::new();
+    let json = directory.file("run.json");
+    let said = run(percid(&BENCH).args(["--json", &json]));
+    assert_eq!(said.code, Some(0), "{said:?}");
+    // Nor does what is no terminal get any, nor progress.
+    assert_eq!(said.err, "");
+    assert!(!said.out.contains('\u{1b}') && !said.out.contains("left"));
+
+    let compare = ["bench", "compare", &json, &json];
+    let verdict = "0 of percid worse";
+    let said = on_a_terminal(&compare, &[("TERM", "xterm")]);
+    assert!(said.contains(&format!("\u{1b}[32m{verdict}")), "{said}");
     for environment in [
         [("TERM", "xterm"), ("NO_COLOR", "1")],
         [("TERM", "dumb"), ("LANG", "C")],
     ] {
-        let said = on_a_terminal(&BENCH, &environment);
-        assert!(!said.contains("\u{1b}[1m"), "{said}");
-        assert!(!said.contains("\u{1b}[3"), "{said}");
-        assert!(said.contains("counter add_one"), "{said}");
+        let said = on_a_terminal(&compare, &environment);
+        assert!(said.contains(verdict), "{said}");
+        assert!(!said.contains('\u{1b}'), "{said}");
     }
-}
-
-#[test]
-fn no_progress_without_a_terminal() {
-    let said = run(&mut percid(&BENCH));
-    assert_eq!(said.code, Some(0), "{said:?}");
-    assert_eq!(said.err, "");
-    assert!(!said.out.contains('\u{1b}') && !said.out.contains("left"));
 }
