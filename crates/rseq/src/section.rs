@@ -20,6 +20,7 @@
 //! | --- | --- |
 //! | [`increment`], [`add`] | `*w += n` |
 //! | [`add_through`] | `*(*w + distance) += n` |
+//! | [`add_if`] | `*w += n` if a flag elsewhere is as expected |
 //! | [`load`], [`swap`] | `*w`, and leaves another |
 //! | [`claim`] | takes a lock of the stripe, and returns where it is |
 //! | [`claim_first`] | the first free one of several, marked with what a word says |
@@ -57,7 +58,7 @@
 //! Restartable sequences: P. Turner and A. Hunter (2013), M. Desnoyers (Linux
 //! 4.18); the operations follow the pseudocode of librseq.
 
-use core::sync::atomic::AtomicU64;
+use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use crate::arch;
 pub use crate::index::{Cpu, Index, MmCid, Slot, Table, TableHead, WordAddress};
@@ -179,6 +180,35 @@ pub unsafe fn add_through<I: Index, const SHIFT: u32>(
     debug_assert!(word.0 != 0, "a word at address 0");
     // SAFETY: the caller's contract is the operation's.
     unsafe { index.add_through::<SHIFT>(word, distance, n) }
+}
+
+/// Adds `n`, wrapping, to the current id's word if `flag`, which lies outside the
+/// stripes, holds `expected`.
+///
+/// The flag is for who wants the words for himself: he stores another value and
+/// [fences](crate::membarrier::fence). From then on nobody adds, and what was added
+/// stands in the words. So the flag, unlike words of stripes, is anybody's to change,
+/// in any way. Its load is an acquire load: an add that finds the flag open again
+/// finds the words as whoever opened it, with release ordering, left them.
+///
+/// # Errors
+///
+/// As [`increment`], and [`Refusal::Mismatch`] if the flag holds something else.
+///
+/// # Safety
+///
+/// As [`increment`].
+#[inline(always)]
+pub unsafe fn add_if<I: Index, const SHIFT: u32>(
+    index: I,
+    word: WordAddress,
+    flag: &AtomicU32,
+    expected: u32,
+    n: u64,
+) -> Result<(), Refusal> {
+    debug_assert!(word.0 != 0, "a word at address 0");
+    // SAFETY: the caller's contract is the operation's.
+    unsafe { index.add_if::<SHIFT>(word, flag, expected, n) }
 }
 
 /// Loads the current id's word.

@@ -6,7 +6,7 @@
 #![cfg(all(target_os = "linux", not(miri)))]
 
 use std::cell::UnsafeCell;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -347,6 +347,16 @@ fn pairs() {
     STRIPE.0[1].store(0, Ordering::Relaxed);
     let left = || STRIPE.0[0].load(Ordering::Relaxed);
     interrupted("pairs", step, false, left);
+}
+
+#[test]
+fn flags() {
+    let _alone = alone();
+    static FLAG: AtomicU32 = AtomicU32::new(1);
+    let step: Step =
+        |turn, _| portable::add_if::<TOP>(&STRIPE.0[0], &FLAG, 1, turn).map(|()| put(turn));
+    let left = || STRIPE.0[0].load(Ordering::Relaxed);
+    interrupted("flags", step, false, left);
 }
 
 #[test]

@@ -26,6 +26,7 @@
 //! | `increment` | `*w = *w + 1` |
 //! | `add` | `t = *w + n; *w = t` |
 //! | `add_through` | `p = *w; if p == 0 -> Empty; p += distance; t = *p + n; *p = t` |
+//! | `add_if` | `if *flag (acquire) != expected -> Mismatch; t = *w + n; *w = t` |
 //! | `load` | `value = *w` |
 //! | `swap` | `value = *w; *w = new` |
 //! | `claim` | `if *w (acquire) != 0 -> Mismatch; value = w; *w = held` |
@@ -83,7 +84,8 @@
 //! With `--cfg percid_compare_twice` it compares once more before the commit: the id
 //! with the one of its start, and the words that the operation compared. A difference
 //! means that the kernel did not restart a section that it moved, or that somebody
-//! writes words which are for sections only; the thread panics.
+//! writes words which are for sections only; the thread panics. The flag of `add_if` is
+//! anybody's to change, so it is compared once.
 //!
 //! With `--cfg percid_portable` a target that has sections is built as if it had
 //! none.
@@ -93,7 +95,7 @@
 //! `*w`, a bit of `*w` keeps others out until the commit, and who finds it set gets
 //! `Aborted`. It serves every target, so it lies outside the arches.
 
-use core::sync::atomic::AtomicU64;
+use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use crate::Refusal;
 use crate::section::WordAddress;
@@ -140,6 +142,13 @@ pub(crate) trait Operations: Copy {
         self,
         word: WordAddress,
         distance: isize,
+        n: u64,
+    ) -> Result<(), Refusal>;
+    unsafe fn add_if<const SHIFT: u32>(
+        self,
+        word: WordAddress,
+        flag: &AtomicU32,
+        expected: u32,
         n: u64,
     ) -> Result<(), Refusal>;
     unsafe fn load<const SHIFT: u32>(self, word: WordAddress) -> Result<u64, Refusal>;

@@ -78,6 +78,7 @@ macro_rules! all_unsupported {
     increment(WordAddress) -> ();
     add(WordAddress, u64) -> ();
     add_through(WordAddress, isize, u64) -> ();
+    add_if(WordAddress, &AtomicU32, u32, u64) -> ();
     load(WordAddress) -> u64;
     swap(WordAddress, u64) -> u64;
     claim(WordAddress, u64) -> *mut u64;

@@ -7,7 +7,7 @@
 
 use core::arch::asm;
 use core::mem::offset_of;
-use core::sync::atomic::AtomicU64;
+use core::sync::atomic::{AtomicU32, AtomicU64};
 
 #[cfg(percid_compare_twice)]
 use super::status::broken;
@@ -92,6 +92,28 @@ macro_rules! operations {
                         n = in(reg) n,
                         temp = out(reg) _,
                         empty = label { return Err(Refusal::Empty) },
+                    );
+                }
+                Ok(())
+            }
+
+            #[inline(always)]
+            unsafe fn add_if<const SHIFT: u32>(
+                self,
+                word: WordAddress,
+                flag: &AtomicU32,
+                expected: u32,
+                n: u64,
+            ) -> Result<(), Refusal> {
+                // SAFETY: see above. The flag is a reference to an atomic.
+                unsafe {
+                    store_section!(
+                        $index(self), word, body!(add_if, $index),
+                        flag = in(reg) flag.as_ptr(),
+                        expected = in(reg) expected,
+                        n = in(reg) n,
+                        temp = out(reg) _,
+                        mismatch = label { return Err(Refusal::Mismatch) },
                     );
                 }
                 Ok(())

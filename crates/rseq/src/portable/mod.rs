@@ -18,6 +18,7 @@
 //! | --- | --- | --- |
 //! | plain, any 64 bits | none | [`increment`], [`add`], [`load`], [`swap`], [`claim()`], [`claim_first`], [`compare_store`] |
 //! | of a pair | the caller's | [`compare_compare_store`], [`claimable`] |
+//! | that a flag guards | the caller's | [`add_if`], [`claimable`] |
 //! | a pointer to add through | [`LOW`] | [`add_through`], [`claimable`] |
 //! | a list's head | [`LOW`] | [`list_push`], [`list_pop`], [`claimable`] |
 //! | a length of words | [`TOP`] | [`array_push`], [`array_pop`], [`array_push_pair`], [`array_push_batch`], [`array_pop_batch`], [`copy_out`], [`claimable`] |
@@ -76,7 +77,7 @@
 //! # Cost
 //!
 //! One atomic read-modify-write each; [`load`] and refusals none, and
-//! [`compare_compare_store`] and [`claimable::load`] one full fence. Several times a
+//! [`compare_compare_store`], [`add_if`] and [`claimable::load`] one full fence. Several times a
 //! section.
 //!
 //! # Fork and signals
@@ -100,6 +101,7 @@ mod bytes;
 mod claim;
 pub mod claimable;
 mod gated;
+mod guarded;
 mod list;
 #[cfg(all(test, loom))]
 mod loom;
@@ -112,6 +114,7 @@ mod word;
 pub use array::{array_pop, array_pop_batch, array_push, array_push_batch, array_push_pair};
 pub use bytes::{copy_out, copy_pop, copy_push};
 pub use gated::{gated_pop, gated_pop_batch, gated_push, gated_push_batch};
+pub use guarded::add_if;
 pub use list::{list_pop, list_push};
 pub use pair::compare_compare_store;
 pub use plain::{add, claim, claim_first, compare_store, increment, load, swap};

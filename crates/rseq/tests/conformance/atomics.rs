@@ -1,6 +1,6 @@
 //! The operations of the portable body in the shape of the sections'.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use percid_rseq::Refusal;
 use percid_rseq::portable::{self, TOP};
@@ -38,6 +38,20 @@ on_one_word! {
         // SAFETY: the caller's contract.
         unsafe { portable::add_through(word, distance, n) }
     };
+}
+
+/// # Safety
+///
+/// As the section form's.
+pub(crate) unsafe fn add_if(
+    word: *mut u64,
+    flag: &AtomicU32,
+    expected: u32,
+    n: u64,
+) -> Result<(), Refusal> {
+    // SAFETY: a word of a page.
+    let word = unsafe { AtomicU64::from_ptr(word) };
+    portable::add_if::<TOP>(word, flag, expected, n)
 }
 
 /// # Safety

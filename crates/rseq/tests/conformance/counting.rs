@@ -72,6 +72,19 @@ pub(crate) fn add_through(by: By) -> Box<dyn Workload> {
     })
 }
 
+/// The flag is 1: expecting 0 there must change nothing.
+pub(crate) fn add_if(by: By) -> Box<dyn Workload> {
+    counting(by, 3, |stripes, turn| {
+        let wrong = turn.is_multiple_of(3);
+        match stripes.add_if(3, u32::from(!wrong), turn % 7) {
+            Ok(()) if wrong => Err(Refusal::Mismatch),
+            Ok(()) => Ok(turn % 7),
+            Err(Refusal::Mismatch) if wrong => Ok(0),
+            Err(refusal) => Err(refusal),
+        }
+    })
+}
+
 /// A read, and a store that holds only if nobody came between. The id may be
 /// another one by then: so the value says which stripe it is from.
 pub(crate) fn compare_store(by: By) -> Box<dyn Workload> {

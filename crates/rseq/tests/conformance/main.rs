@@ -24,10 +24,11 @@ use disturbance::Disturbance;
 use stripes::By;
 
 /// Every operation, in a workload that shows whether it is exact.
-const OPERATIONS: [(&str, Make); 17] = [
+const OPERATIONS: [(&str, Make); 18] = [
     ("increment", counting::increment),
     ("add", counting::add),
     ("add_through", counting::add_through),
+    ("add_if", counting::add_if),
     ("claim", counting::claim),
     ("claim_first", counting::claim_first),
     ("load, compare_store", counting::compare_store),

@@ -58,6 +58,8 @@ pub(crate) struct Stripes {
     pages: Vec<Page>,
     limit: AtomicU32,
     table: Box<FullTable>,
+    /// For adds that one guards.
+    flag: AtomicU32,
 }
 
 /// Runs an operation on a place by whatever index the stripes have.
@@ -110,6 +112,7 @@ impl Stripes {
             pages,
             limit: AtomicU32::new(ids),
             table,
+            flag: AtomicU32::new(1),
         }
     }
 
@@ -151,6 +154,10 @@ impl Stripes {
 
     pub(crate) fn add_through(&self, place: usize, words: isize, n: u64) -> Result<(), Refusal> {
         by_index!(self, add_through(place, words * 8, n))
+    }
+
+    pub(crate) fn add_if(&self, place: usize, expected: u32, n: u64) -> Result<(), Refusal> {
+        by_index!(self, add_if(place, &self.flag, expected, n))
     }
 
     pub(crate) fn load(&self, place: usize) -> Result<u64, Refusal> {

@@ -52,6 +52,7 @@ pub(crate) unsafe fn every(
     const SHIFT: u32 = PAGE.ilog2();
     let word = WordAddress::new(memory.word);
     let (other, bytes) = (memory.other, memory.other.cast::<u8>());
+    let flag = AtomicU32::new(1);
     macro_rules! see {
         ($($operation:ident $([$constant:literal])? ($($argument:expr),*);)*) => {$(
             let outcome = loop {
@@ -83,14 +84,15 @@ pub(crate) unsafe fn every(
         list_push[0](bytes);
         list_pop[0]();
         increment();
-        add(u64::MAX);
+        add_if(&flag, 1, 1);
+        add(u64::MAX - 1);
         claim(1);
         swap(0);
     }
 }
 
 /// How many different operations those are.
-pub(crate) const OPERATIONS: usize = 17;
+pub(crate) const OPERATIONS: usize = 18;
 
 /// A table of as many CPUs as there may be, and a limit, in one piece.
 #[repr(C)]

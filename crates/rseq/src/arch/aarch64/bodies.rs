@@ -116,6 +116,17 @@ macro_rules! body {
             "str {temp}, [{stripe}]"
         )
     };
+    (add_if, $index:ident) => {
+        concat!(
+            "ldar {scratch:w}, [{flag}]\n",
+            "cmp {scratch:w}, {expected:w}\n",
+            "b.ne {mismatch}\n",
+            "ldr {temp}, [{stripe}]\n",
+            "add {temp}, {temp}, {n}\n",
+            commit!($index),
+            "str {temp}, [{stripe}]"
+        )
+    };
     (load, $index:ident) => {
         concat!(commit!($index), "ldr {value}, [{stripe}]")
     };

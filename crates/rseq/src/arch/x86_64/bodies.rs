@@ -121,6 +121,16 @@ macro_rules! body {
             "mov qword ptr [{stripe}], {temp}"
         )
     };
+    (add_if, $index:ident) => {
+        concat!(
+            "cmp dword ptr [{flag}], {expected:e}\n",
+            "jne {mismatch}\n",
+            "mov {temp}, qword ptr [{stripe}]\n",
+            "add {temp}, {n}\n",
+            commit!($index),
+            "mov qword ptr [{stripe}], {temp}"
+        )
+    };
     (load, $index:ident) => {
         concat!(commit!($index), "mov {value}, qword ptr [{stripe}]")
     };

@@ -19,6 +19,7 @@ use loom::thread;
 
 use super::word::{Cells, Word};
 
+mod guarded;
 mod list;
 mod pair;
 mod stack;
