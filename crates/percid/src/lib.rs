@@ -58,6 +58,8 @@ mod counter;
 pub mod file;
 #[cfg(not(loom))]
 pub mod guide;
+#[cfg_attr(loom, allow(dead_code, reason = "only the models run"))]
+mod refs;
 #[cfg(not(loom))]
 mod room;
 #[cfg(not(loom))]
@@ -80,6 +82,9 @@ pub use percid_cid::{
     Backend, Bound, Domain, DomainBuilder, DomainError, DomainStats, Joined, Reason, Source,
     backend,
 };
+pub use refs::RefError;
+#[cfg(not(loom))]
+pub use refs::{Held, Owner, PercidArc, PercidWeak, Ref};
 #[cfg(not(loom))]
 pub use room::Room;
 #[cfg(not(loom))]

@@ -13,6 +13,8 @@
 //! | `process` | the process's arena, and whose ids it is sharded by |
 //! | `handle` | a place in it, in four bytes |
 //! | `word` | a word of it |
+//! | `gated` | what a structure needs of words behind a gate |
+//! | `gate` | a word that is added to while its gate is open |
 //! | `run` | consecutive words of it |
 //! | `scoped` | the arena of a domain, and words of it |
 //! | `operation` | one section, whatever its ids and its stripes |
@@ -21,6 +23,9 @@
 mod error;
 pub(crate) mod free_list;
 pub(crate) mod frontier;
+#[cfg(not(loom))]
+mod gate;
+pub(crate) mod gated;
 #[cfg(not(loom))]
 mod handle;
 #[cfg(not(loom))]
@@ -50,6 +55,9 @@ mod stripes;
 mod word;
 
 pub use error::ArenaError;
+#[cfg(not(loom))]
+pub(crate) use gate::Gate;
+pub(crate) use gated::Gated;
 #[cfg(not(loom))]
 pub use operation::Operation;
 #[cfg(not(loom))]

@@ -198,11 +198,11 @@ impl<const SHIFT: u32> Arena<SHIFT> {
             .push(index, unsafe { layout.word(Stripe::Ledger, index) });
     }
 
-    /// Zeroes a word in every stripe, by its last user.
-    fn clear(&self, layout: Layout<SHIFT>, index: u32) {
+    /// Zeroes a word in every stripe, by its only user.
+    pub(super) fn clear(&self, layout: Layout<SHIFT>, index: u32) {
         for word in self.words(layout, index) {
-            // Ordering: Relaxed. The caller is the last user; the free list hands
-            // the zeros on. Reading first keeps untouched pages untouched.
+            // Ordering: Relaxed. The caller is the only user, and hands the zeros on.
+            // Reading first keeps untouched pages untouched.
             if word.load(Ordering::Relaxed) != 0 {
                 word.store(0, Ordering::Relaxed);
             }
@@ -265,7 +265,7 @@ impl<const SHIFT: u32> Arena<SHIFT> {
     }
 
     /// All that was ever added to a word.
-    fn total(&self, layout: Layout<SHIFT>, index: u32) -> u64 {
+    pub(super) fn total(&self, layout: Layout<SHIFT>, index: u32) -> u64 {
         self.words(layout, index)
             .map(portable::load)
             .fold(0, u64::wrapping_add)
