@@ -98,8 +98,8 @@ pub(crate) struct Compare {
     /// The later run
     #[arg(value_name = "B.json")]
     pub(crate) after: PathBuf,
-    /// Growth of a median, in percent, from which on it counts: if it is more than the
-    /// repetitions vary, and peers did not grow alike
+    /// Growth of a median, in percent, from which on it counts: if the least grew as much,
+    /// if it is more than the repetitions vary, and if no peer grew alike
     #[arg(long, value_name = "PERCENT", default_value = "10", value_parser = percent)]
     pub(crate) threshold: f64,
     /// Show every figure, and not only what changed

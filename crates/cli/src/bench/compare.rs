@@ -1,15 +1,21 @@
 //! `percid bench compare`: what became slower from one run to another.
 //!
-//! A figure that belongs to percid has regressed if its median grew by more than the
-//! threshold, if the middle halves of the repetitions do not even touch, and if it
-//! grew by more than the threshold beside its peers too: when those, in the same case
-//! and with as many threads, grew alike, it was the machine.
+//! A figure that belongs to percid has regressed if
+//!
+//! - its median grew by more than the threshold;
+//! - its least grew by as much: load makes repetitions slower, seldom all of them;
+//! - the middle halves of the repetitions do not even touch;
+//! - it grew by more than the threshold beside every peer of the same case, with as
+//!   many threads: what grew alike is the machine.
+//!
+//! So on a machine with other load little is found, and on a quiet one as much as the
+//! threshold says.
 
 use std::collections::HashMap;
 
 use comfy_table::{CellAlignment, Table, presets};
 use percid_benches::machine::Machine;
-use percid_benches::record::{Figure, Record, Spread};
+use percid_benches::record::{Figure, Record};
 
 use crate::args::Compare;
 use crate::error::Error;
@@ -51,42 +57,51 @@ impl Verdict {
 struct Pair<'a> {
     before: &'a Figure,
     after: &'a Figure,
-    /// By how much the peers of its case changed.
-    drift: f64,
+    /// By how much the peers of its case changed: that which grew least, and most.
+    peers: [f64; 2],
 }
 
 impl Pair<'_> {
-    /// Grows if it became slower.
+    /// Of the medians; grows if it became slower.
     fn ratio(&self) -> f64 {
-        ratio(self.before, self.after)
+        ratio(self.before.median, self.after.median)
     }
 
     fn verdict(&self, threshold: f64) -> Verdict {
         let (before, after) = (self.before, self.after);
-        let beyond = |ratio: f64| ratio > 1.0 + threshold || ratio * (1.0 + threshold) < 1.0;
-        let grew = self.ratio() > 1.0;
-        let alike = !beyond(self.ratio() / self.drift) || (self.ratio() / self.drift > 1.0) != grew;
-        if !beyond(self.ratio()) {
+        let grew = |ratio: f64| ratio > 1.0 + threshold;
+        let shrank = |ratio: f64| ratio * (1.0 + threshold) < 1.0;
+        let (median, least) = (self.ratio(), ratio(before.min, after.min));
+        let [slowed_least, slowed_most] = self.peers;
+        if !grew(median) && !shrank(median) {
             Verdict::Same
         } else if !before.is_own() {
             Verdict::Peer
-        } else if !before.is_clearly_below(after) && !after.is_clearly_below(before) {
+        } else if grew(median) {
+            if !grew(least) || !before.is_clearly_below(after) {
+                Verdict::Noise
+            } else if grew(median / slowed_most) {
+                Verdict::Worse
+            } else {
+                Verdict::Machine
+            }
+        } else if !shrank(least) || !after.is_clearly_below(before) {
             Verdict::Noise
-        } else if alike {
-            Verdict::Machine
-        } else if grew {
-            Verdict::Worse
-        } else {
+        } else if shrank(median / slowed_least) {
             Verdict::Better
+        } else {
+            Verdict::Machine
         }
     }
 }
 
-fn ratio(before: &Figure, after: &Figure) -> f64 {
-    match (before.median, after.median) {
-        (before, after) if before == after => 1.0,
-        (before, after) if before > 0.0 => after / before,
-        _ => f64::INFINITY,
+fn ratio(before: f64, after: f64) -> f64 {
+    if before == after {
+        1.0
+    } else if before > 0.0 {
+        after / before
+    } else {
+        f64::INFINITY
     }
 }
 
@@ -101,29 +116,29 @@ fn pairs<'a>(before: &'a Record, after: &'a Record) -> (Vec<Pair<'a>>, usize, us
             &figure.unit,
         )
     }
+    fn field(figure: &Figure) -> (&str, &str, usize) {
+        (&figure.suite, &figure.case, figure.threads)
+    }
     let by_key: HashMap<_, &Figure> = after.cases.iter().map(|one| (key(one), one)).collect();
     let both: Vec<(&Figure, &Figure)> = before
         .cases
         .iter()
         .filter_map(|one| Some((one, *by_key.get(&key(one))?)))
         .collect();
-    let mut drifts: HashMap<(&str, &str, usize), Vec<f64>> = HashMap::new();
+    let mut peers: HashMap<(&str, &str, usize), [f64; 2]> = HashMap::new();
     for (one, other) in &both {
-        let ratio = ratio(one, other);
+        let ratio = ratio(one.median, other.median);
         if !one.is_own() && ratio.is_finite() && ratio > 0.0 {
-            let field = (&*one.suite, &*one.case, one.threads);
-            drifts.entry(field).or_default().push(ratio);
+            let [least, most] = peers.entry(field(one)).or_insert([ratio; 2]);
+            (*least, *most) = (least.min(ratio), most.max(ratio));
         }
     }
-    let (gone, new) = (
-        before.cases.len() - both.len(),
-        after.cases.len() - both.len(),
-    );
-    let pairs = both.into_iter().map(|(one, other)| Pair {
-        drift: (drifts.get(&(&*one.suite, &*one.case, one.threads)))
-            .map_or(1.0, |ratios| Spread::of(ratios.clone()).median),
-        before: one,
-        after: other,
+    let gone = before.cases.len() - both.len();
+    let new = after.cases.len() - both.len();
+    let pairs = both.into_iter().map(|(before, after)| Pair {
+        peers: peers.get(&field(before)).copied().unwrap_or([1.0; 2]),
+        before,
+        after,
     });
     (pairs.collect(), gone, new)
 }
@@ -212,11 +227,19 @@ fn rows(shown: &[&(&Pair<'_>, Verdict)]) -> String {
             table::number(figure.median),
             table::number(pair.after.median),
             percent(pair.ratio()),
-            percent(pair.drift),
+            peers(pair.peers),
             verdict.name().to_owned(),
         ]);
     }
     format!("{table}\n\n")
+}
+
+/// Both ends, if there are two.
+fn peers([least, most]: [f64; 2]) -> String {
+    match (percent(least), percent(most)) {
+        (least, most) if least == most => least,
+        (least, most) => format!("{least} .. {most}"),
+    }
 }
 
 fn percent(ratio: f64) -> String {
@@ -293,18 +316,20 @@ mod tests {
     }
 
     #[test]
-    fn what_grew_with_its_peers_is_the_machine() {
+    fn what_grew_with_a_peer_is_the_machine() {
         let before = record([("percid", 1.0), ("a", 5.0), ("b", 6.0)]);
-        let after = record([("percid", 1.3), ("a", 6.4), ("b", 8.0)]);
+        let after = record([("percid", 1.3), ("a", 5.0), ("b", 8.0)]);
         assert_eq!(verdicts(&before, &after)[0], Verdict::Machine);
+        let after = record([("percid", 1.6), ("a", 5.0), ("b", 8.0)]);
+        assert_eq!(verdicts(&before, &after)[0], Verdict::Worse);
         // Slower, although its peers became faster.
         let after = record([("percid", 1.3), ("a", 2.5), ("b", 3.0)]);
         assert_eq!(verdicts(&before, &after)[0], Verdict::Worse);
         // Hardly slower, although its peers became much faster: no claim.
         let after = record([("percid", 1.05), ("a", 2.5), ("b", 3.0)]);
         assert_eq!(verdicts(&before, &after)[0], Verdict::Same);
-        // Faster, and its peers even more so.
-        let after = record([("percid", 0.8), ("a", 2.5), ("b", 3.0)]);
+        // Faster, and a peer even more so.
+        let after = record([("percid", 0.8), ("a", 2.5), ("b", 6.0)]);
         assert_eq!(verdicts(&before, &after)[0], Verdict::Machine);
     }
 
@@ -314,6 +339,10 @@ mod tests {
         let mut after = record([("percid", 1.3)]);
         assert_eq!(verdicts(&before, &after), [Verdict::Worse]);
         after.cases[0].quartiles = Some([1.01, 1.9]);
+        assert_eq!(verdicts(&before, &after), [Verdict::Noise]);
+        // Some repetitions were as fast as before.
+        after = record([("percid", 1.3)]);
+        after.cases[0].min = 0.95;
         assert_eq!(verdicts(&before, &after), [Verdict::Noise]);
         // An older record has the ends only: 0.9 to 1.5, and 1.17 to 1.95.
         after = record([("percid", 1.3)]);
