@@ -109,7 +109,8 @@ macro_rules! id {
             "b.lt ",
             $refused,
             "\n",
-            "mov {stripe}, xzr"
+            // An operand that no template names is an error; this id needs no scratch.
+            "mov {stripe}, xzr /* {scratch} */"
         )
     };
     (cpu_id, $refused:literal) => {
