@@ -76,6 +76,14 @@ fn no_regression_ends_with_0() {
 }
 
 #[test]
+fn a_disturbed_run_is_noted() {
+    let said = compare(&record(1.0, 5.0), &record(1.0, 9.0), &[]);
+    assert!(said.err.contains("1 of 1 figures of peers"), "{}", said.err);
+    let said = compare(&record(1.0, 5.0), &record(1.3, 5.1), &[]);
+    assert_eq!(said.err, "");
+}
+
+#[test]
 fn every_figure_can_be_shown() {
     let same = record(1.0, 5.0);
     assert!(!compare(&same, &same, &[]).out.contains("atomic_shared"));

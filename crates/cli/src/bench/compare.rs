@@ -176,6 +176,14 @@ pub(super) fn run(arguments: &Compare, output: &mut Output) -> Result<Exit, Erro
         output.write(&rows(&shown))?;
     }
     let worse = count(Verdict::Worse);
+    let (moved, all) = peers_moved(&pairs, threshold);
+    if moved * 5 > all {
+        note(&format!(
+            "{moved} of {all} figures of peers changed by more than {} %, too: other work \
+             disturbed one of the runs; measure on a machine that does nothing else",
+            arguments.threshold
+        ));
+    }
     let peers = judged.iter().filter(|(pair, _)| !pair.before.is_own());
     output.write(&format!(
         "{} figures in both runs, {} of percid and {} of peers; {gone} only before, {new} only after\n",
@@ -199,6 +207,16 @@ pub(super) fn run(arguments: &Compare, output: &mut Output) -> Result<Exit, Erro
         0 => Exit::Success,
         _ => Exit::Failed,
     })
+}
+
+/// How many figures of peers changed by more than the threshold, and how many there are:
+/// nothing of percid's made them.
+fn peers_moved(pairs: &[Pair<'_>], threshold: f64) -> (usize, usize) {
+    let peers = pairs.iter().filter(|pair| !pair.before.is_own());
+    let moved = peers
+        .clone()
+        .filter(|pair| pair.verdict(threshold) == Verdict::Peer);
+    (moved.count(), peers.count())
 }
 
 fn rows(shown: &[&(&Pair<'_>, Verdict)]) -> String {
@@ -359,6 +377,13 @@ mod tests {
         assert_eq!(verdicts(&zero, &zero), [Verdict::Same]);
         assert_eq!(percent(f64::INFINITY), "from 0");
         assert_eq!(percent(0.875), "-12.5 %");
+    }
+
+    #[test]
+    fn peers_that_moved_are_counted() {
+        let before = record([("percid", 1.0), ("a", 5.0), ("b", 6.0)]);
+        let after = record([("percid", 2.0), ("a", 2.5), ("b", 6.3)]);
+        assert_eq!(peers_moved(&pairs(&before, &after).0, 0.1), (1, 2));
     }
 
     #[test]
