@@ -19,6 +19,7 @@
 //! | operation | in one section |
 //! | --- | --- |
 //! | [`increment`], [`add`] | `*w += n` |
+//! | [`add_within`] | `w[AT] += n`, if the sum of three words stays within a range |
 //! | [`add_through`] | `*(*w + distance) += n` |
 //! | [`add_if`] | `*w += n` if a flag elsewhere is as expected |
 //! | [`load`], [`swap`] | `*w`, and leaves another |
@@ -158,6 +159,33 @@ pub unsafe fn add<I: Index, const SHIFT: u32>(
     debug_assert!(word.0 != 0, "a word at address 0");
     // SAFETY: the caller's contract is the operation's.
     unsafe { index.add::<SHIFT>(word, n) }
+}
+
+/// Adds `n`, wrapping, to the current id's word number `AT`, which is 0 or 1, if the sum
+/// of three words, that one after the addition, is in `0..=most`.
+///
+/// So two words share what a third one, which somebody else changes, leaves of a budget.
+///
+/// # Errors
+///
+/// As [`increment`], and [`Refusal::Full`] if the sum would not be.
+///
+/// # Safety
+///
+/// As [`increment`], for three words in a row. But anybody may change the third: a section
+/// has read it at some time before its commit, so who takes from the budget there fences
+/// before relying on it.
+#[inline(always)]
+pub unsafe fn add_within<I: Index, const SHIFT: u32, const AT: usize>(
+    index: I,
+    word: WordAddress,
+    n: u64,
+    most: u64,
+) -> Result<(), Refusal> {
+    const { assert!(AT < 2, "the third word is somebody else's") };
+    debug_assert!(word.0 != 0, "a word at address 0");
+    // SAFETY: the caller's contract is the operation's.
+    unsafe { index.add_within::<SHIFT, AT>(word, n, most) }
 }
 
 /// Adds `n`, wrapping, to the word that lies `distance` bytes after where the

@@ -25,6 +25,7 @@
 //! | --- | --- |
 //! | `increment` | `*w = *w + 1` |
 //! | `add` | `t = *w + n; *w = t` |
+//! | `add_within` | `t = w[AT] + n; if t + w[1 - AT] + w[2] > most -> Full; w[AT] = t` |
 //! | `add_through` | `p = *w; if p == 0 -> Empty; p += distance; t = *p + n; *p = t` |
 //! | `add_if` | `if *flag (acquire) != expected -> Mismatch; t = *w + n; *w = t` |
 //! | `load` | `value = *w` |
@@ -138,6 +139,12 @@ pub(crate) use body::*;
 pub(crate) trait Operations: Copy {
     unsafe fn increment<const SHIFT: u32>(self, word: WordAddress) -> Result<(), Refusal>;
     unsafe fn add<const SHIFT: u32>(self, word: WordAddress, n: u64) -> Result<(), Refusal>;
+    unsafe fn add_within<const SHIFT: u32, const AT: usize>(
+        self,
+        word: WordAddress,
+        n: u64,
+        most: u64,
+    ) -> Result<(), Refusal>;
     unsafe fn add_through<const SHIFT: u32>(
         self,
         word: WordAddress,

@@ -52,6 +52,15 @@ macro_rules! unsupported {
                 Err(Refusal::Unsupported)
             }
 
+            unsafe fn add_within<const SHIFT: u32, const AT: usize>(
+                self,
+                _: WordAddress,
+                _: u64,
+                _: u64,
+            ) -> Result<(), Refusal> {
+                Err(Refusal::Unsupported)
+            }
+
             unsafe fn list_push<const SHIFT: u32, const NEXT: usize>(
                 self,
                 _: WordAddress,

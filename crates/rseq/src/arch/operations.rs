@@ -78,6 +78,28 @@ macro_rules! operations {
             }
 
             #[inline(always)]
+            unsafe fn add_within<const SHIFT: u32, const AT: usize>(
+                self,
+                word: WordAddress,
+                n: u64,
+                most: u64,
+            ) -> Result<(), Refusal> {
+                // SAFETY: see above.
+                unsafe {
+                    store_section!(
+                        $index(self), word, body!(add_within, $index),
+                        n = in(reg) n,
+                        most = in(reg) most,
+                        at = const 8 * AT,
+                        other = const 8 - 8 * AT,
+                        temp = out(reg) _,
+                        full = label { return Err(Refusal::Full) },
+                    );
+                }
+                Ok(())
+            }
+
+            #[inline(always)]
             unsafe fn add_through<const SHIFT: u32>(
                 self,
                 word: WordAddress,

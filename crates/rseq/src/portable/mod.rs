@@ -19,6 +19,7 @@
 //! | plain, any 64 bits | none | [`increment`], [`add`], [`load`], [`swap`], [`claim()`], [`claim_first`], [`compare_store`] |
 //! | of a pair | the caller's | [`compare_compare_store`], [`claimable`] |
 //! | that a flag guards | the caller's | [`add_if`], [`claimable`] |
+//! | four, of which the last is for the claim | [`LOW`] of that one | [`add_within`] |
 //! | a pointer to add through | [`LOW`] | [`add_through`], [`claimable`] |
 //! | a list's head | [`LOW`] | [`list_push`], [`list_pop`], [`claimable`] |
 //! | a length of words | [`TOP`] | [`array_push`], [`array_pop`], [`array_push_pair`], [`array_push_batch`], [`array_pop_batch`], [`copy_out`], [`claimable`] |
@@ -109,6 +110,7 @@ mod pair;
 mod plain;
 mod slot;
 mod through;
+mod within;
 mod word;
 
 pub use array::{array_pop, array_pop_batch, array_push, array_push_batch, array_push_pair};
@@ -120,6 +122,7 @@ pub use pair::compare_compare_store;
 pub use plain::{add, claim, claim_first, compare_store, increment, load, swap};
 pub use slot::{hit, leave};
 pub use through::add_through;
+pub use within::add_within;
 
 /// The bit that claims a number: a length, or a word whose values stay below 2^63.
 pub const TOP: u64 = 1 << 63;

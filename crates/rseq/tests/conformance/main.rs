@@ -13,6 +13,7 @@ mod counting;
 mod disturbance;
 mod stripes;
 mod tokens;
+mod within;
 
 use std::time::Instant;
 
@@ -24,11 +25,12 @@ use disturbance::Disturbance;
 use stripes::By;
 
 /// Every operation, in a workload that shows whether it is exact.
-const OPERATIONS: [(&str, Make); 18] = [
+const OPERATIONS: [(&str, Make); 19] = [
     ("increment", counting::increment),
     ("add", counting::add),
     ("add_through", counting::add_through),
     ("add_if", counting::add_if),
+    ("add_within", within::add_within),
     ("claim", counting::claim),
     ("claim_first", counting::claim_first),
     ("load, compare_store", counting::compare_store),

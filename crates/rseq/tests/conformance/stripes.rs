@@ -160,6 +160,15 @@ impl Stripes {
         by_index!(self, add_if(place, &self.flag, expected, n))
     }
 
+    pub(crate) fn add_within<const AT: usize>(
+        &self,
+        place: usize,
+        n: u64,
+        most: u64,
+    ) -> Result<(), Refusal> {
+        by_index!(self, add_within[AT](place, n, most))
+    }
+
     pub(crate) fn load(&self, place: usize) -> Result<u64, Refusal> {
         by_index!(self, load(place))
     }

@@ -105,6 +105,20 @@ macro_rules! body {
             "str {temp}, [{stripe}]"
         )
     };
+    (add_within, $index:ident) => {
+        concat!(
+            "ldr {temp}, [{stripe}, {at}]\n",
+            "add {temp}, {temp}, {n}\n",
+            "ldr {area}, [{stripe}, {other}]\n",
+            "ldr {scratch}, [{stripe}, #16]\n",
+            "add {area}, {area}, {scratch}\n",
+            "add {area}, {area}, {temp}\n",
+            "cmp {area}, {most}\n",
+            "b.hi {full}\n",
+            commit!($index),
+            "str {temp}, [{stripe}, {at}]"
+        )
+    };
     (add_through, $index:ident) => {
         concat!(
             "ldr {stripe}, [{stripe}]\n",

@@ -109,6 +109,19 @@ macro_rules! body {
             "mov qword ptr [{stripe}], {temp}"
         )
     };
+    (add_within, $index:ident) => {
+        concat!(
+            "mov {temp}, qword ptr [{stripe} + {at}]\n",
+            "add {temp}, {n}\n",
+            "mov {area}, qword ptr [{stripe} + {other}]\n",
+            "add {area}, qword ptr [{stripe} + 16]\n",
+            "add {area}, {temp}\n",
+            "cmp {area}, {most}\n",
+            "ja {full}\n",
+            commit!($index),
+            "mov qword ptr [{stripe} + {at}], {temp}"
+        )
+    };
     (add_through, $index:ident) => {
         concat!(
             "mov {stripe}, qword ptr [{stripe}]\n",
