@@ -1,6 +1,7 @@
 //! A counter.
 
 use core::fmt;
+use core::iter::Sum;
 
 use percid_cid::Domain;
 
@@ -172,6 +173,29 @@ impl<S: Scope> Counter<S> {
     #[must_use = "what is taken is counted nowhere else"]
     pub fn take(&self) -> u64 {
         self.word.take()
+    }
+}
+
+/// A counter that starts at a number.
+impl From<u64> for Counter {
+    fn from(start: u64) -> Counter {
+        let counter = Counter::new();
+        counter.add(start);
+        counter
+    }
+}
+
+/// The total of several counters, each at its moment.
+impl<'a, S: Scope> Sum<&'a Counter<S>> for u64 {
+    fn sum<I: Iterator<Item = &'a Counter<S>>>(counters: I) -> u64 {
+        counters.map(Counter::sum).fold(0, u64::wrapping_add)
+    }
+}
+
+/// The total at this moment.
+impl<S: Scope> fmt::Display for Counter<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.sum().fmt(f)
     }
 }
 

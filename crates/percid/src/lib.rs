@@ -53,17 +53,35 @@
 #[cfg_attr(loom, allow(dead_code, reason = "only the models run"))]
 mod arena;
 #[cfg(not(loom))]
+mod bounded;
+#[cfg(not(loom))]
 mod counter;
+#[cfg(not(loom))]
+mod extremes;
+#[cfg(not(loom))]
+mod family;
 #[cfg(all(target_os = "linux", target_pointer_width = "64", not(loom)))]
 pub mod file;
+#[cfg(not(loom))]
+mod gauge;
 #[cfg(not(loom))]
 pub mod guide;
 #[cfg_attr(loom, allow(dead_code, reason = "only the models run"))]
 mod refs;
 #[cfg(not(loom))]
+mod histogram;
+#[cfg(not(loom))]
+mod min_max;
+#[cfg(all(feature = "prometheus-client", not(loom)))]
+pub mod prometheus;
+#[cfg(all(feature = "metrics", not(loom)))]
+mod recorder;
+#[cfg(not(loom))]
 mod room;
 #[cfg(not(loom))]
 mod scope;
+#[cfg(not(loom))]
+mod stats;
 mod sync;
 #[cfg(not(loom))]
 mod unload;
@@ -74,14 +92,26 @@ pub use arena::{
     ArenaStats, Operation, StripeOwner, StripeRef, Stripes, arena_stats, domain_arena_stats,
 };
 #[cfg(not(loom))]
+pub use bounded::BoundedCounter;
+#[cfg(not(loom))]
 pub use counter::Counter;
+#[cfg(not(loom))]
+pub use family::{Family, Iter};
 #[cfg(all(target_os = "linux", target_pointer_width = "64", not(loom)))]
 pub use file::Arena;
+#[cfg(not(loom))]
+pub use gauge::Gauge;
+#[cfg(not(loom))]
+pub use histogram::{Bucket, Histogram, HistogramSnapshot};
+#[cfg(not(loom))]
+pub use min_max::MinMax;
 #[cfg(not(loom))]
 pub use percid_cid::{
     Backend, Bound, Domain, DomainBuilder, DomainError, DomainStats, Joined, Reason, Source,
     backend,
 };
+#[cfg(all(feature = "metrics", not(loom)))]
+pub use recorder::{Description, Metric, Recorder, Value};
 pub use refs::RefError;
 #[cfg(not(loom))]
 pub use refs::{Held, Owner, PercidArc, PercidWeak, Ref};
@@ -89,5 +119,7 @@ pub use refs::{Held, Owner, PercidArc, PercidWeak, Ref};
 pub use room::Room;
 #[cfg(not(loom))]
 pub use scope::{Process, Scope};
+#[cfg(not(loom))]
+pub use stats::{Stats, StatsSnapshot};
 #[cfg(not(loom))]
 pub use unload::{PrepareUnload, prepare_unload};

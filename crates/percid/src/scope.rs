@@ -43,6 +43,7 @@ pub(crate) trait Shard {
     fn add(&self, n: u64);
     fn sum(&self) -> u64;
     fn take(&self) -> u64;
+    fn set(&self, value: u64);
 }
 
 /// Both kinds of words have these by the same names.
@@ -65,6 +66,10 @@ macro_rules! shard {
 
             fn take(&self) -> u64 {
                 self.take()
+            }
+
+            fn set(&self, value: u64) {
+                self.set(value);
             }
         }
     )*};

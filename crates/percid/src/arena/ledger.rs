@@ -30,6 +30,19 @@ pub(crate) fn take(taken: &AtomicU64, sum: impl Fn() -> u64) -> u64 {
     }
 }
 
+/// Leaves a value: what the words sum to beyond it counts as taken.
+// Ordering: as `take`.
+pub(crate) fn set(taken: &AtomicU64, sum: impl Fn() -> u64, value: u64) {
+    let mut before = taken.load(Ordering::Acquire);
+    loop {
+        let beyond = sum().wrapping_sub(value);
+        match taken.compare_exchange(before, beyond, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => return,
+            Err(other) => before = other,
+        }
+    }
+}
+
 /// What was added and not taken.
 // Ordering: Acquire, as in `take`: `taken` first, then the words, so that the
 // words are never older and the difference never wraps.

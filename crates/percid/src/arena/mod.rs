@@ -8,7 +8,7 @@
 //! | `frontier` | how far the reservation is open |
 //! | `free_list` | which words are free |
 //! | `standby` | words for when there is no arena |
-//! | `ledger` | draining a word that others add to |
+//! | `ledger` | draining a word that others add to, and setting it |
 //! | `shared` | an arena: the parts put together |
 //! | `process` | the process's arena, and whose ids it is sharded by |
 //! | `handle` | a place in it, in four bytes |

@@ -302,6 +302,11 @@ impl ScopedWord {
         ledger::take(self.taken(), || self.total())
     }
 
+    /// Leaves a value as what was added and not taken.
+    pub(crate) fn set(&self, value: u64) {
+        ledger::set(self.taken(), || self.total(), value);
+    }
+
     fn taken(&self) -> &AtomicU64 {
         &self
             .0

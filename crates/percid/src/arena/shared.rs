@@ -278,6 +278,13 @@ impl<const SHIFT: u32> Arena<SHIFT> {
         ledger::untaken(taken, || self.total(layout, index))
     }
 
+    /// Leaves a value as what was added to a word and not taken.
+    pub(super) fn set(&self, layout: Layout<SHIFT>, index: u32, value: u64) {
+        // SAFETY: an allocated word; the ledger is open up to it.
+        let taken = unsafe { layout.word(Stripe::Ledger, index) };
+        ledger::set(taken, || self.total(layout, index), value);
+    }
+
     /// Takes what was added to a word and not taken.
     pub(super) fn take(&self, layout: Layout<SHIFT>, index: u32) -> u64 {
         // SAFETY: an allocated word; the ledger is open up to it.

@@ -103,6 +103,17 @@ impl Word {
         }
     }
 
+    /// Leaves a value as what was added and not taken.
+    pub(crate) fn set(&self, value: u64) {
+        match self.place_now() {
+            Place::Sections(layout, index) | Place::ByThread(layout, index) => {
+                arena().set(layout, index, value);
+            }
+            // Ordering: AcqRel, as in `take`.
+            Place::Standby(index) => drop(standby::word(index).swap(value, Ordering::AcqRel)),
+        }
+    }
+
     /// Takes what was added and not taken.
     pub(crate) fn take(&self) -> u64 {
         match self.handle.place() {
