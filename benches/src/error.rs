@@ -36,6 +36,17 @@ pub enum Error {
         /// Why.
         why: String,
     },
+    /// A file of counters could not be had.
+    #[error("{implementation} could not be set up: {why}")]
+    File {
+        /// Which implementation.
+        implementation: &'static str,
+        /// Why.
+        why: percid::file::FileError,
+    },
+    /// Processes could not be started, or did not come to their end.
+    #[error("processes that count at the same time: {0}")]
+    Process(io::Error),
     /// A thread could not be started.
     #[error("could not start thread {number}: {why}; ask for fewer with --threads")]
     Thread {

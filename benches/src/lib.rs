@@ -10,6 +10,7 @@
 //! | [`compare`] | the ratios that sum a run up |
 //! | [`machine`] | what the figures depend on |
 //! | [`counter`] | the counter and its peers |
+//! | [`metrics`] | histograms, gauges, labels and shared files |
 //! | [`section`] | single operations in sections |
 //! | [`cid`] | the kernel's ids and a domain's |
 //!
@@ -25,6 +26,7 @@ pub mod cpus;
 mod error;
 pub mod machine;
 pub mod measure;
+pub mod metrics;
 pub mod plan;
 pub mod record;
 mod resident;

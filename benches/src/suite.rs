@@ -2,10 +2,15 @@
 
 use crate::Error;
 use crate::compare::Comparison;
-use crate::{cid, counter, section};
+use crate::{cid, counter, metrics, section};
 
 /// Every suite there is.
-pub static SUITES: [&Suite; 3] = [&counter::SUITE, &section::SUITE, &cid::SUITE];
+pub static SUITES: [&Suite; 4] = [
+    &counter::SUITE,
+    &metrics::SUITE,
+    &section::SUITE,
+    &cid::SUITE,
+];
 
 /// The suite of that name.
 #[must_use]

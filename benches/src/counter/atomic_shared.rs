@@ -74,16 +74,18 @@ impl Summing for AtomicShared {
 }
 
 /// Packed: padding would cost memory, and here that is what counts.
-pub(super) struct Hoard(Vec<AtomicU64>);
+pub(super) struct Hoard<const COUNT: usize = COUNTERS>(Vec<AtomicU64>);
 
-impl Hoarding for Hoard {
+impl<const COUNT: usize> Hoarding for Hoard<COUNT> {
     const NAME: &'static str = NAME;
+
+    const COUNT: usize = COUNT;
 
     type Own = ();
 
-    fn new() -> Result<Hoard, Error> {
-        let mut counters = Vec::with_capacity(COUNTERS);
-        counters.resize_with(COUNTERS, AtomicU64::default);
+    fn new() -> Result<Self, Error> {
+        let mut counters = Vec::with_capacity(COUNT);
+        counters.resize_with(COUNT, AtomicU64::default);
         Ok(Hoard(counters))
     }
 

@@ -18,6 +18,9 @@ use crate::{Error, cpus};
 /// How many counters.
 pub(super) const COUNTERS: usize = 100_000;
 
+/// How many are many.
+pub(super) const MILLION: usize = 1_000_000;
+
 /// Threads that add to them.
 pub(super) const THREADS: usize = 2;
 
@@ -29,10 +32,13 @@ pub(super) trait Hoarding: Sized + Send + Sync + 'static {
     /// As in records.
     const NAME: &'static str;
 
+    /// How many.
+    const COUNT: usize = COUNTERS;
+
     /// What a thread has for itself.
     type Own;
 
-    /// [`COUNTERS`] of them.
+    /// [`COUNT`](Hoarding::COUNT) of them.
     fn new() -> Result<Self, Error>;
 
     /// A thread's own part.
@@ -86,8 +92,8 @@ fn measure<H: Hoarding>() -> Result<f64, Error> {
     let passes: u64 = threads.iter().map(|thread| thread.passes).sum();
     let own: u64 = threads.iter().map(|thread| thread.own).sum();
     let shared = scene.counters.get().map_or(0, H::total);
-    expect(H::NAME, own.wrapping_add(shared), passes * COUNTERS as u64)?;
-    Ok(grown as f64 / COUNTERS as f64)
+    expect(H::NAME, own.wrapping_add(shared), passes * H::COUNT as u64)?;
+    Ok(grown as f64 / H::COUNT as f64)
 }
 
 /// What one thread has done.

@@ -4,8 +4,10 @@
 //! | --- | --- |
 //! | `add_one` | every thread adds 1 to one counter |
 //! | `add_eight` | every thread adds 1 to eight counters in turn |
+//! | `limited` | every thread adds 1 if that stays within a limit, which is far |
 //! | `sum` | one thread sums a counter that every thread, still alive, has added to |
 //! | `memory` | 100,000 counters that two threads add to at the same time |
+//! | `million` | 1,000,000 of them |
 //!
 //! | implementation | a counter is |
 //! | --- | --- |
@@ -22,6 +24,7 @@
 pub(crate) mod add;
 mod atomic_padded;
 mod atomic_shared;
+mod limited;
 mod memory;
 pub(crate) mod percid;
 mod percid_fallback;
@@ -89,6 +92,15 @@ pub static SUITE: Suite = Suite {
             },
         },
         Case {
+            name: "limited",
+            about: "every thread adds 1 within a limit that is far",
+            unit: "ns/op",
+            method: Method::Timed {
+                who: Who::All,
+                implementations: &limited::IMPLEMENTATIONS,
+            },
+        },
+        Case {
             name: "memory",
             about: "resident memory of 100,000 counters that two threads add to",
             unit: "bytes/counter",
@@ -100,6 +112,19 @@ pub static SUITE: Suite = Suite {
                     memory::of::<atomic_shared::Hoard>(),
                     memory::of::<atomic_padded::Hoard>(),
                     memory::of::<percid_fallback::Hoard>(),
+                ],
+            },
+        },
+        Case {
+            name: "million",
+            about: "resident memory of 1,000,000 counters that two threads add to",
+            unit: "bytes/counter",
+            method: Method::Fresh {
+                threads: memory::THREADS,
+                implementations: &[
+                    memory::of::<percid::Hoard<{ memory::MILLION }>>(),
+                    memory::of::<thread_local::Hoard<{ memory::MILLION }>>(),
+                    memory::of::<atomic_shared::Hoard<{ memory::MILLION }>>(),
                 ],
             },
         },
@@ -129,6 +154,26 @@ pub static SUITE: Suite = Suite {
             what: "add_eight, 1 thread: percid / thread_local",
             of: which("add_eight", "percid", 1),
             against: Some(which("add_eight", "thread_local", 1)),
+        },
+        Comparison {
+            what: "limited, 1 thread: percid / percid:counter",
+            of: which("limited", "percid", 1),
+            against: Some(which("limited", "percid:counter", 1)),
+        },
+        Comparison {
+            what: "limited, 2 threads: percid / percid:counter",
+            of: which("limited", "percid", 2),
+            against: Some(which("limited", "percid:counter", 2)),
+        },
+        Comparison {
+            what: "sum, 2 threads: percid, ns",
+            of: which("sum", "percid", 2),
+            against: None,
+        },
+        Comparison {
+            what: "million, percid: bytes/counter",
+            of: which("million", "percid", memory::THREADS),
+            against: None,
         },
         Comparison {
             what: "memory, percid: bytes/counter",

@@ -1,6 +1,6 @@
 //! percid's counters, in statics.
 
-use percid::{ArenaError, Counter, Source, arena_stats, backend};
+use percid::{Counter, Source, arena_stats, backend};
 
 use super::add::Adding;
 use super::memory::{COUNTERS, Hoarding};
@@ -71,29 +71,33 @@ impl Many {
     }
 }
 
-impl FromIterator<Counter> for Many {
-    fn from_iter<I: IntoIterator<Item = Counter>>(counters: I) -> Many {
-        let mut many = Vec::with_capacity(COUNTERS);
-        many.extend(counters);
-        Many(many)
+impl Many {
+    /// So many, made one by one.
+    pub(super) fn of<E>(count: usize, make: impl Fn() -> Result<Counter, E>) -> Result<Many, E> {
+        let mut many = Vec::with_capacity(count);
+        for _ in 0..count {
+            many.push(make()?);
+        }
+        Ok(Many(many))
     }
 }
 
-pub(super) struct Hoard(Many);
+pub(super) struct Hoard<const COUNT: usize = COUNTERS>(Many);
 
-impl Hoarding for Hoard {
+impl<const COUNT: usize> Hoarding for Hoard<COUNT> {
     const NAME: &'static str = "percid";
+
+    const COUNT: usize = COUNT;
 
     type Own = ();
 
     /// With their places, as a program makes counters while it runs. Counters
     /// that two threads meet for the first time in the same instant cost up to
     /// eight bytes more: the place that the loser gives back has been written to.
-    fn new() -> Result<Hoard, Error> {
-        let counters: Result<Many, ArenaError> =
-            (0..COUNTERS).map(|_| Counter::try_new()).collect();
+    fn new() -> Result<Self, Error> {
+        let counters = Many::of(COUNT, Counter::try_new);
         counters.map(Hoard).map_err(|why| Error::Arena {
-            implementation: <Hoard as Hoarding>::NAME,
+            implementation: Self::NAME,
             why,
         })
     }

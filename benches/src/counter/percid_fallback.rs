@@ -87,8 +87,7 @@ impl Hoarding for Hoard {
     type Own = ();
 
     fn new() -> Result<Hoard, Error> {
-        let counters: Result<Many, Error> = (0..COUNTERS).map(|_| counter()).collect();
-        Ok(Hoard(counters?))
+        Many::of(COUNTERS, counter).map(Hoard)
     }
 
     fn own(&self) {}

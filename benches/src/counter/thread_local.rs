@@ -155,19 +155,21 @@ impl Summing for Registering {
     }
 }
 
-pub(super) struct Hoard;
+pub(super) struct Hoard<const COUNT: usize = COUNTERS>;
 
-impl Hoarding for Hoard {
+impl<const COUNT: usize> Hoarding for Hoard<COUNT> {
     const NAME: &'static str = NAME;
+
+    const COUNT: usize = COUNT;
 
     type Own = Vec<Cell<u64>>;
 
-    fn new() -> Result<Hoard, Error> {
+    fn new() -> Result<Self, Error> {
         Ok(Hoard)
     }
 
     fn own(&self) -> Vec<Cell<u64>> {
-        vec![Cell::new(0); COUNTERS]
+        vec![Cell::new(0); COUNT]
     }
 
     fn add_to_all(&self, own: &Vec<Cell<u64>>) {

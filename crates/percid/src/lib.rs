@@ -66,8 +66,6 @@ pub mod file;
 mod gauge;
 #[cfg(not(loom))]
 pub mod guide;
-#[cfg_attr(loom, allow(dead_code, reason = "only the models run"))]
-mod refs;
 #[cfg(not(loom))]
 mod histogram;
 #[cfg(not(loom))]
@@ -76,6 +74,8 @@ mod min_max;
 pub mod prometheus;
 #[cfg(all(feature = "metrics", not(loom)))]
 mod recorder;
+#[cfg_attr(loom, allow(dead_code, reason = "only the models run"))]
+mod refs;
 #[cfg(not(loom))]
 mod room;
 #[cfg(not(loom))]

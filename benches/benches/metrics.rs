@@ -1,0 +1,7 @@
+//! The suite `metrics`, by criterion.
+
+mod common;
+
+fn main() {
+    common::main("metrics");
+}
