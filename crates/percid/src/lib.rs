@@ -68,8 +68,14 @@ mod gauge;
 pub mod guide;
 #[cfg(not(loom))]
 mod histogram;
+#[cfg_attr(loom, allow(dead_code, reason = "only the models run"))]
+mod magazine;
+#[cfg(not(loom))]
+mod memory;
 #[cfg(not(loom))]
 mod min_max;
+#[cfg(not(loom))]
+mod pool;
 #[cfg(all(feature = "prometheus-client", not(loom)))]
 pub mod prometheus;
 #[cfg(all(feature = "metrics", not(loom)))]
@@ -104,12 +110,16 @@ pub use gauge::Gauge;
 #[cfg(not(loom))]
 pub use histogram::{Bucket, Histogram, HistogramSnapshot};
 #[cfg(not(loom))]
+pub use magazine::{CidStats, RemoteError};
+#[cfg(not(loom))]
 pub use min_max::MinMax;
 #[cfg(not(loom))]
 pub use percid_cid::{
     Backend, Bound, Domain, DomainBuilder, DomainError, DomainStats, Joined, Reason, Source,
     backend,
 };
+#[cfg(not(loom))]
+pub use pool::{Handle, Mode, Pool, PoolBuilder, PoolError, PoolStats, RawPool, RawPoolBuilder};
 #[cfg(all(feature = "metrics", not(loom)))]
 pub use recorder::{Description, Metric, Recorder, Value};
 pub use refs::RefError;

@@ -1,0 +1,122 @@
+//! Magazines and their depot: the fast half.
+
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use super::blocks::Blocks;
+use super::control::Control;
+use super::stack::Stack;
+use super::stripe::{self, Pop, PopBatch, Push, PushBatch};
+use crate::room::Room;
+use crate::scope::{Process, Scope};
+
+/// The most that a magazine may hold: its room is a power of two words.
+pub(crate) const LARGEST: u32 = 1024 - stripe::FIRST as u32;
+
+/// Where words come from, and go to, when magazines and depot cannot help.
+pub(crate) trait Source {
+    /// New words; how many. `grow`: whether memory may be asked for.
+    fn fresh(&self, room: &mut [u64], grow: bool) -> usize;
+
+    /// A word that has no place anywhere.
+    fn keep(&self, word: u64);
+
+    /// One that was kept.
+    fn kept(&self) -> Option<u64>;
+}
+
+/// Words, cached per cid.
+pub(crate) struct Magazines<S: Scope = Process> {
+    pub(super) room: Room<S>,
+    /// What a magazine may hold at first, and at the most.
+    pub(super) least: AtomicU32,
+    pub(super) most: AtomicU32,
+    pub(super) depot: Depot,
+}
+
+/// What all cids share.
+pub(super) struct Depot {
+    pub(super) blocks: Blocks,
+    pub(super) full: Stack,
+    pub(super) control: Control,
+    /// When cached words were last taken from other cids for want of new ones.
+    pub(super) stolen_at: AtomicU64,
+    /// When idle cids were last looked for.
+    pub(super) swept_at: AtomicU64,
+}
+
+impl Magazines {
+    /// For a `static`. `most` is at most [`LARGEST`]; 0: nothing is cached.
+    pub(crate) const fn new(least: u32, most: u32) -> Magazines {
+        assert!(least <= most && most <= LARGEST);
+        Magazines::in_room(Room::new(words(most)), least, most)
+    }
+}
+
+/// Words of a room with magazines that may hold so many.
+pub(crate) const fn words(most: u32) -> u32 {
+    most + stripe::FIRST as u32
+}
+
+impl<S: Scope> Magazines<S> {
+    /// In a room of [`words`] words.
+    pub(crate) const fn in_room(room: Room<S>, least: u32, most: u32) -> Magazines<S> {
+        Magazines {
+            room,
+            least: AtomicU32::new(least),
+            most: AtomicU32::new(most),
+            depot: Depot {
+                blocks: Blocks::new(),
+                full: Stack::new(),
+                control: Control::new(),
+                stolen_at: AtomicU64::new(0),
+                swept_at: AtomicU64::new(0),
+            },
+        }
+    }
+
+    /// Pops a word of the current cid's magazine, in one section. `None`: go the slow way,
+    /// [`pop_slow`](Self::pop_slow).
+    #[inline(always)]
+    pub(crate) fn pop(&self) -> Option<u64> {
+        // SAFETY: a gated stack at its place; no gate says more than there are words, and
+        // what changes it otherwise keeps the rules of this module.
+        unsafe { self.room.run(&Pop) }.ok()
+    }
+
+    /// Pushes a word to the current cid's magazine, in one section. `false`: go the slow
+    /// way, [`push_slow`](Self::push_slow).
+    #[inline(always)]
+    pub(crate) fn push(&self, word: u64) -> bool {
+        // SAFETY: as in `pop`.
+        unsafe { self.room.run(&Push(word)) }.is_ok()
+    }
+
+    /// Pops words of the current cid's magazine, in one section; how many.
+    pub(crate) fn pop_batch(&self, room: &mut [u64]) -> usize {
+        // SAFETY: as in `pop`; a slice.
+        let popped = unsafe {
+            self.room
+                .run(&PopBatch(room.as_mut_ptr(), room.len() as u32))
+        };
+        popped.unwrap_or(0) as usize
+    }
+
+    /// Pushes words to the current cid's magazine, in one section; how many.
+    pub(crate) fn push_batch(&self, words: &[u64]) -> usize {
+        // SAFETY: as in `pop`; a slice.
+        let pushed = unsafe {
+            self.room
+                .run(&PushBatch(words.as_ptr(), words.len() as u32))
+        };
+        pushed.unwrap_or(0) as usize
+    }
+
+    // Ordering: Relaxed, both. Gates are only ever compared with them.
+    pub(super) fn least(&self) -> u32 {
+        self.least.load(Ordering::Relaxed).min(self.most())
+    }
+
+    pub(crate) fn most(&self) -> u32 {
+        self.most.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,345 @@
+//! What one thread does to the magazines of all cids: take, stop, resize, count.
+
+use core::fmt;
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
+
+use percid_rseq::membarrier::{self, BarrierError};
+use percid_rseq::portable::TOP;
+
+use super::Magazines;
+use super::blocks::{Block, Chain, ITEMS};
+use super::control::Holding;
+use super::stripe::{
+    CLOSING, FIRST, FLUSHES, HEADER, Magazine, REFILLS, SEEN, SEEN_AT, STATE, STOPPED, Way,
+    is_stopped,
+};
+use super::trade::now;
+use crate::scope::Scope;
+
+/// Why nothing was taken from other cids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RemoteError {
+    /// Another thread is doing such a thing, or the code that this handler interrupted is.
+    Busy,
+    /// There is no fence here, so nothing can be taken from under other threads' sections.
+    NoFence(BarrierError),
+}
+
+impl fmt::Display for RemoteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RemoteError::Busy => f.write_str("another thread changes these magazines now"),
+            RemoteError::NoFence(why) => {
+                write!(
+                    f,
+                    "other threads cannot be kept from their magazines: {why}"
+                )
+            }
+        }
+    }
+}
+
+impl core::error::Error for RemoteError {}
+
+/// What was taken from magazines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Taken {
+    /// Words that went to the depot.
+    pub(crate) words: usize,
+}
+
+/// One cid's magazine, at some moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CidStats {
+    /// The cid; `None` for the magazine of threads without sections.
+    pub cid: Option<u32>,
+    /// Objects that it holds.
+    pub cached: u32,
+    /// Objects that it may hold now.
+    pub capacity: u32,
+    /// Times that it was empty and got more.
+    pub refills: u64,
+    /// Times that it was full and gave some away.
+    pub flushes: u64,
+    /// Whether [`stop`](crate::RawPool::stop) keeps it closed.
+    pub stopped: bool,
+}
+
+/// What becomes of a magazine whose words were taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum After {
+    Open,
+    Stopped,
+}
+
+impl<S: Scope> Magazines<S> {
+    /// Takes the words of some magazines to the depot: all of those behind one fence.
+    pub(crate) fn drain(&self, which: impl Fn(&CidStats) -> bool) -> Result<Taken, RemoteError> {
+        let held = self.depot.control.try_hold().ok_or(RemoteError::Busy)?;
+        self.take(&held, which, After::Open)
+    }
+
+    /// Takes the words of a cid's magazine and keeps it closed.
+    pub(crate) fn stop(&self, cid: u32) -> Result<Taken, RemoteError> {
+        let held = self.depot.control.try_hold().ok_or(RemoteError::Busy)?;
+        self.take(&held, |it| it.cid == Some(cid), After::Stopped)
+    }
+
+    /// Lets a cid's magazine be opened again.
+    pub(crate) fn start(&self, cid: u32) -> Result<(), RemoteError> {
+        let _held = self.depot.control.try_hold().ok_or(RemoteError::Busy)?;
+        for it in self.magazines().filter(|it| it.cid == Some(cid)) {
+            it.words[STATE].store(0, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Takes the words of magazines that were not used for a while.
+    pub(crate) fn drain_idle(&self, age: Duration) -> Result<Taken, RemoteError> {
+        let held = self.depot.control.try_hold().ok_or(RemoteError::Busy)?;
+        let (now, age) = (now(), age.as_nanos() as u64);
+        self.depot.swept_at.store(now, Ordering::Relaxed);
+        // Ordering: Relaxed. Only who holds control reads and writes these.
+        for it in self.magazines() {
+            let stamp = it.stamp();
+            if it.words[SEEN].swap(stamp, Ordering::Relaxed) != stamp {
+                it.words[SEEN_AT].store(now, Ordering::Relaxed);
+            }
+        }
+        let idle = |it: &Magazine<'_>| {
+            now.saturating_sub(it.words[SEEN_AT].load(Ordering::Relaxed)) >= age && it.held() > 0
+        };
+        self.take_those(&held, idle, After::Open)
+    }
+
+    /// Whether it is time for [`drain_idle`](Self::drain_idle).
+    pub(crate) fn is_due(&self, period: Duration) -> bool {
+        let before = self.depot.swept_at.load(Ordering::Relaxed);
+        now().saturating_sub(before) >= period.as_nanos() as u64
+    }
+
+    /// Changes what magazines may hold, up to what there is room for.
+    pub(crate) fn resize(&self, least: u32, most: u32) -> Result<(), RemoteError> {
+        let held = self.depot.control.try_hold().ok_or(RemoteError::Busy)?;
+        let room = self.room.len() - FIRST as u32;
+        if room == 0 {
+            return Ok(());
+        }
+        let most = most.clamp(1, room);
+        self.most.store(most, Ordering::Relaxed);
+        self.least.store(least.clamp(1, most), Ordering::Relaxed);
+        // A gate below a length only says that there is no room, so it needs no fence.
+        for it in self.magazines().filter(|it| it.cid.is_some()) {
+            if it.gate().load(Ordering::Relaxed) > most {
+                it.gate().store(most, Ordering::Release);
+            }
+        }
+        self.take(&held, |it| it.cached > most, After::Open)
+            .map(drop)
+    }
+
+    /// Every magazine, at this moment.
+    pub(crate) fn cids(&self) -> impl Iterator<Item = CidStats> {
+        self.magazines().map(stats)
+    }
+
+    /// Everything in the depot.
+    pub(crate) fn take_depot(&self) -> TakenDepot<'_, S> {
+        TakenDepot {
+            magazines: self,
+            chain: self.depot.blocks.take_all(&self.depot.full),
+        }
+    }
+
+    /// Gives the memory of blocks back, if the depot is empty; how many bytes.
+    pub(crate) fn trim_blocks(&self) -> usize {
+        let held = self.depot.control.try_hold();
+        held.map_or(0, |_| self.depot.blocks.reset())
+    }
+
+    /// Any word, for who is the only user.
+    pub(crate) fn pop_exclusive(&mut self) -> Option<u64> {
+        for it in self.magazines() {
+            let held = it.held();
+            if let Some(left) = held.checked_sub(1) {
+                let header = it.words[HEADER].load(Ordering::Relaxed);
+                let emptier = header & !u64::from(u32::MAX) | u64::from(left);
+                it.words[HEADER].store(emptier, Ordering::Relaxed);
+                return Some(it.words[FIRST + left as usize].load(Ordering::Relaxed));
+            }
+        }
+        let mut block = self.depot.blocks.pop(&self.depot.full)?;
+        let word = block.remove();
+        self.give(block);
+        word
+    }
+
+    fn magazines(&self) -> impl Iterator<Item = Magazine<'_>> {
+        self.room.stripes().map(Magazine::of)
+    }
+
+    fn take(
+        &self,
+        held: &Holding<'_>,
+        which: impl Fn(&CidStats) -> bool,
+        after: After,
+    ) -> Result<Taken, RemoteError> {
+        self.take_those(held, |it| which(&stats(*it)), after)
+    }
+
+    /// The order of steps is the one that the module states.
+    fn take_those(
+        &self,
+        _held: &Holding<'_>,
+        which: impl Fn(&Magazine<'_>) -> bool,
+        after: After,
+    ) -> Result<Taken, RemoteError> {
+        let mut taken = Taken::default();
+        let mut closed = false;
+        for it in self.magazines() {
+            let state = it.words[STATE].load(Ordering::Relaxed);
+            // Those, too, that a holder was closing who is gone by a fork.
+            if it.cid.is_some() && (state & CLOSING != 0 || which(&it)) {
+                // Ordering: the fence below orders the gate before all that follows.
+                let gate = it.gate().load(Ordering::Relaxed);
+                let stop = if after == After::Stopped || is_stopped(state) {
+                    STOPPED
+                } else {
+                    0
+                };
+                let reopen = u64::from(gate.max(state as u32)).max(1);
+                it.words[STATE].store(reopen | stop | CLOSING, Ordering::Relaxed);
+                it.gate().store(0, Ordering::Relaxed);
+                closed = true;
+            } else if it.cid.is_none() && which(&it) {
+                taken.words += self.take_by_thread(&it);
+            }
+        }
+        let fenced = if closed { membarrier::fence() } else { Ok(()) };
+        for it in self.magazines().filter(|it| it.cid.is_some()) {
+            let state = it.words[STATE].load(Ordering::Relaxed);
+            if state & CLOSING == 0 {
+                continue;
+            }
+            let mut gate = state as u32;
+            if fenced.is_ok() {
+                taken.words += self.take_closed(&it);
+                // Who was robbed begins small.
+                gate = (gate / 2).clamp(self.least(), self.most().max(1));
+            }
+            let stays = fenced.is_ok() && is_stopped(state);
+            it.words[STATE].store(if stays { STOPPED } else { 0 }, Ordering::Relaxed);
+            if !stays {
+                // Ordering: Release pairs with sections, which load the gate before the
+                // length: who sees it open sees the length that was left.
+                it.gate().store(gate, Ordering::Release);
+            }
+        }
+        fenced.map(|()| taken).map_err(RemoteError::NoFence)
+    }
+
+    /// Takes what a magazine holds that is closed and fenced.
+    fn take_closed(&self, it: &Magazine<'_>) -> usize {
+        let mut taken = 0;
+        let mut left = it.held() as usize;
+        while left > 0 {
+            let Some(mut block) = self.depot.blocks.take() else {
+                break;
+            };
+            let count = left.min(ITEMS);
+            left -= count;
+            for at in 0..count {
+                block.add(it.words[FIRST + left + at].load(Ordering::Relaxed));
+            }
+            // Before anybody can find the block: a child of fork may find one of the two
+            // stores only, and must not find a word twice.
+            it.len().store(left as u32, Ordering::Release);
+            self.give(block);
+            taken += count;
+        }
+        taken
+    }
+
+    fn take_by_thread(&self, it: &Magazine<'_>) -> usize {
+        let mut taken = 0;
+        let way: Way<'_, S> = Way::Thread(*it);
+        while let Some(mut block) = self.depot.blocks.take() {
+            // SAFETY: the block has room for its items.
+            let popped = unsafe { way.pop_batch(block.items(), ITEMS as u32) } as usize;
+            block.set_count(popped);
+            self.give(block);
+            taken += popped;
+            if popped < ITEMS {
+                break;
+            }
+        }
+        taken
+    }
+}
+
+/// What was in the depot, and is the holder's. Gives it back unless it is filtered.
+pub(crate) struct TakenDepot<'a, S: Scope> {
+    magazines: &'a Magazines<S>,
+    chain: Chain<'a>,
+}
+
+impl<S: Scope> TakenDepot<'_, S> {
+    /// Visits each word.
+    pub(crate) fn visit(&self, mut visit: impl FnMut(u64)) {
+        for block in self.chain.again() {
+            (0..block.count()).for_each(|at| visit(block.item(at)));
+        }
+    }
+
+    /// Gives back the words that `keep` wants there, in as few blocks as they need.
+    pub(crate) fn filter(self, mut keep: impl FnMut(u64) -> bool) {
+        let magazines = self.magazines;
+        let mut open: Option<Block<'_>> = None;
+        for mut block in self.chain {
+            let count = block.count();
+            let mut kept = 0;
+            for at in 0..count {
+                let word = block.item(at);
+                if !keep(word) {
+                    continue;
+                }
+                if !open.as_mut().is_some_and(|open| open.add(word)) {
+                    block.set_item(kept, word);
+                    kept += 1;
+                }
+            }
+            block.set_count(kept);
+            // The fuller of the two goes, the other waits for more.
+            let (go, stay) = match open.take() {
+                Some(begun) if begun.count() < kept => (Some(block), Some(begun)),
+                begun => (begun, Some(block)),
+            };
+            go.into_iter().for_each(|block| magazines.give(block));
+            open = stay;
+        }
+        open.into_iter().for_each(|block| magazines.give(block));
+    }
+}
+
+fn stats(it: Magazine<'_>) -> CidStats {
+    let [refills, flushes] = [REFILLS, FLUSHES].map(|word| load(&it.words[word]));
+    let capacity = match it.cid {
+        Some(_) => it.gate().load(Ordering::Relaxed),
+        None => ((load(&it.words[HEADER]) & !TOP) >> 32) as u32,
+    };
+    CidStats {
+        cid: it.cid,
+        cached: it.held(),
+        capacity,
+        refills,
+        flushes,
+        stopped: it.cid.is_some() && is_stopped(load(&it.words[STATE])),
+    }
+}
+
+fn load(word: &AtomicU64) -> u64 {
+    word.load(Ordering::Relaxed)
+}

@@ -1,0 +1,317 @@
+//! Misses: words go between a magazine and the depot.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
+
+use super::blocks::{Block, ITEMS};
+use super::stripe::{
+    CLAIM, Claim, Count, FLUSHES, HEADER, Load, Magazine, REFILLS, STATE, Way, is_stopped,
+    open_by_thread,
+};
+use super::{Magazines, Source};
+use crate::scope::Scope;
+
+/// How often other cids are robbed rather than the system asked, at the most.
+const STEALING: Duration = Duration::from_millis(10);
+
+impl<S: Scope> Magazines<S> {
+    /// Pops a word where [`pop`](Self::pop) found none.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn pop_slow(&self, source: &impl Source) -> Option<u64> {
+        match self.way() {
+            Some(way) => way.pop().ok().or_else(|| self.refill(way, source)),
+            None => self.take_one(source),
+        }
+    }
+
+    /// Pushes a word where [`push`](Self::push) found no room.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn push_slow(&self, word: u64, source: &impl Source) {
+        match self.way() {
+            Some(way) if way.push(word).is_ok() => {}
+            Some(way) => self.flush(way, word, source),
+            None => self.put(&[word], source),
+        }
+    }
+
+    /// By which way this thread reaches a magazine: by sections, unless they are refused.
+    fn way(&self) -> Option<Way<'_, S>> {
+        if self.most() == 0 {
+            return None;
+        }
+        // SAFETY: the header is one of the room's words.
+        if unsafe { self.room.run(&Load(HEADER)) }.is_ok() {
+            return Some(Way::Section(&self.room));
+        }
+        let stripe = self.room.fallback().ok()?;
+        Some(Way::Thread(Magazine::of(stripe)))
+    }
+
+    /// Gets a word for the caller, and half a magazine more.
+    fn refill(&self, way: Way<'_, S>, source: &impl Source) -> Option<u64> {
+        let want = (self.miss(way, REFILLS) / 2).max(1);
+        let mut mine = None;
+        let mut moved = self.refill_from_depot(way, want, &mut mine);
+        // New words may lie far apart: kept ones are nearer than memory not yet used.
+        mine = mine.or_else(|| source.kept());
+        let mut grow = false;
+        while mine.is_none() || moved < want {
+            let mut words = [0; ITEMS];
+            let room =
+                (want.saturating_sub(moved) as usize + usize::from(mine.is_none())).min(ITEMS);
+            let count = source.fresh(&mut words[..room], grow);
+            if count == 0 {
+                if mine.is_some() {
+                    break;
+                }
+                if !grow && self.may_steal() && self.steal() {
+                    moved += self.refill_from_depot(way, want, &mut mine);
+                } else if grow {
+                    // The last resort: what others hold, however dear.
+                    return self.steal_one();
+                }
+                grow = true;
+                continue;
+            }
+            let mut words = &words[..count];
+            if mine.is_none()
+                && let Some((last, others)) = words.split_last()
+            {
+                (mine, words) = (Some(*last), others);
+            }
+            // SAFETY: a slice.
+            let pushed = unsafe { way.push_batch(words.as_ptr(), words.len() as u32) };
+            moved += pushed;
+            let rest = &words[pushed as usize..];
+            if !rest.is_empty() {
+                self.put(rest, source);
+                break;
+            }
+        }
+        mine
+    }
+
+    /// Moves up to `want` words of the depot to the magazine, and one to the caller.
+    fn refill_from_depot(&self, way: Way<'_, S>, want: u32, mine: &mut Option<u64>) -> u32 {
+        let mut moved = 0;
+        while moved < want {
+            let Some(mut block) = self.depot.blocks.pop(&self.depot.full) else {
+                break;
+            };
+            if mine.is_none() {
+                *mine = block.remove();
+            }
+            let count = (block.count() as u32).min(want - moved);
+            // SAFETY: the block's items.
+            let pushed = unsafe { way.push_batch(block.items(), count) };
+            block.remove_first(pushed as usize);
+            let refused = pushed < count;
+            moved += pushed;
+            self.give(block);
+            if refused {
+                break;
+            }
+        }
+        moved
+    }
+
+    /// Gives half a magazine to the depot, and then finds room for the word.
+    fn flush(&self, way: Way<'_, S>, word: u64, source: &impl Source) {
+        let want = (self.miss(way, FLUSHES) / 2).max(1);
+        // The gate may have been opened just now.
+        if way.push(word).is_ok() {
+            return;
+        }
+        let mut moved = 0;
+        while moved < want {
+            let Some(mut block) = self.depot.blocks.take() else {
+                break;
+            };
+            let count = (want - moved).min(ITEMS as u32);
+            // SAFETY: the block has room for so many, and is this thread's.
+            let popped = unsafe { way.pop_batch(block.items(), count) };
+            block.set_count(popped as usize);
+            self.give(block);
+            moved += popped;
+            if popped < count {
+                break;
+            }
+        }
+        if way.push(word).is_err() {
+            self.put(&[word], source);
+        }
+    }
+
+    /// A word of the depot, or a new one, without a magazine.
+    fn take_one(&self, source: &impl Source) -> Option<u64> {
+        let one = || {
+            let mut word = [0];
+            source
+                .kept()
+                .or_else(|| (source.fresh(&mut word, true) == 1).then_some(word[0]))
+        };
+        self.take_from_depot()
+            .or_else(one)
+            .or_else(|| self.steal_one())
+    }
+
+    /// A word that others hold.
+    pub(crate) fn steal_one(&self) -> Option<u64> {
+        self.steal().then(|| self.take_from_depot()).flatten()
+    }
+
+    /// A word of the depot.
+    pub(crate) fn take_from_depot(&self) -> Option<u64> {
+        let mut block = self.depot.blocks.pop(&self.depot.full)?;
+        let word = block.remove();
+        self.give(block);
+        word
+    }
+
+    /// Words that found no room in a magazine.
+    fn put(&self, words: &[u64], source: &impl Source) {
+        let mut left = words.iter().copied();
+        if self.most() > 0 {
+            let blocks = &self.depot.blocks;
+            // One that has room, so that single words do not take a block each.
+            let begun = blocks.pop(&self.depot.full);
+            for block in [begun, blocks.take()] {
+                let Some(mut block) = block else { continue };
+                while block.count() < ITEMS
+                    && let Some(word) = left.next()
+                {
+                    block.add(word);
+                }
+                self.give(block);
+            }
+        }
+        left.for_each(|word| source.keep(word));
+    }
+
+    /// A block back to where it belongs.
+    pub(super) fn give(&self, block: Block<'_>) {
+        if block.count() > 0 {
+            self.depot.blocks.push(&self.depot.full, block);
+        } else {
+            self.depot.blocks.give_back(block);
+        }
+    }
+
+    /// Counts a miss and doubles the magazine's gate; what it is now.
+    fn miss(&self, way: Way<'_, S>, what: usize) -> u32 {
+        match way {
+            Way::Section(room) => {
+                // SAFETY: one of the room's words, for this section only.
+                let _ = unsafe { room.run(&Count(what)) };
+                self.widen()
+            }
+            Way::Thread(it) => {
+                percid_rseq::portable::increment(&it.words[what]);
+                open_by_thread(&it, self.least().max(self.most().min(ITEMS as u32)))
+            }
+        }
+    }
+
+    /// Doubles the gate of the current cid, or opens it; what it is now.
+    fn widen(&self) -> u32 {
+        let me = u64::from(std::process::id());
+        // SAFETY: the word of the room that is for claims only.
+        let Ok(claimed) = (unsafe { self.room.run(&Claim(me)) }) else {
+            self.forget_dead_claims(me);
+            // SAFETY: one of the room's words.
+            return unsafe { self.room.run(&Load(HEADER)) }.map_or(0, |held| (held >> 32) as u32);
+        };
+        // SAFETY: the claimed word is one of a stripe of this room, whose words surround it.
+        let it = unsafe {
+            let first = claimed.cast_const().cast::<AtomicU64>().sub(CLAIM);
+            Magazine {
+                words: core::slice::from_raw_parts(first, self.room.len() as usize),
+                cid: Some(0),
+            }
+        };
+        // Ordering: Relaxed. Who holds control stores, and acquired it.
+        let now = it.gate().load(Ordering::Relaxed);
+        let mut gate = now;
+        if now < self.most()
+            && let Some(_held) = self.depot.control.try_hold()
+            && !is_stopped(it.words[STATE].load(Ordering::Relaxed))
+        {
+            // Whoever was closing it is gone: only the parent of a fork has that thread.
+            it.words[STATE].store(0, Ordering::Relaxed);
+            let now = it.gate().load(Ordering::Relaxed);
+            gate = (now * 2).clamp(self.least(), self.most());
+            // Ordering: Release pairs with sections: what the last holder of control left in
+            // the length is seen with the gate.
+            it.gate().store(gate, Ordering::Release);
+        }
+        // Ordering: Release pairs with the next claim.
+        it.words[CLAIM].store(0, Ordering::Release);
+        gate
+    }
+
+    /// In a child of `fork`: takes away claims of threads that only the parent has.
+    fn forget_dead_claims(&self, me: u64) {
+        // SAFETY: one of the room's words.
+        let claim = unsafe { self.room.run(&Load(CLAIM)) }.unwrap_or(me);
+        if claim == me || claim == 0 {
+            return;
+        }
+        if let Some(_held) = self.depot.control.try_hold() {
+            for it in self.room.stripes().map(Magazine::of) {
+                // A word that is not 0 is stored to by its claimant only, who is gone.
+                let claim = it.words[CLAIM].load(Ordering::Relaxed);
+                if claim != 0 && claim != me {
+                    it.words[CLAIM].store(0, Ordering::Release);
+                }
+            }
+        }
+    }
+
+    /// Whether it is time to look what others hold.
+    fn may_steal(&self) -> bool {
+        let now = now();
+        let before = self.depot.stolen_at.load(Ordering::Relaxed);
+        now.saturating_sub(before) >= STEALING.as_nanos() as u64
+            && self
+                .depot
+                .stolen_at
+                .compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+            && self.cached() as usize > ITEMS
+    }
+
+    /// Takes what other cids hold to the depot; whether that was anything.
+    fn steal(&self) -> bool {
+        self.drain(|_| true).is_ok_and(|taken| taken.words > 0)
+    }
+
+    /// Words in magazines, at this moment.
+    pub(crate) fn cached(&self) -> u64 {
+        let all = self.room.stripes().map(Magazine::of);
+        all.map(|it| u64::from(it.held())).sum()
+    }
+}
+
+/// Nanoseconds on a clock that is cheap to read.
+pub(super) fn now() -> u64 {
+    #[cfg(target_os = "linux")]
+    {
+        let mut time = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // SAFETY: a valid place for the answer.
+        unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut time) };
+        time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+        START
+            .get_or_init(std::time::Instant::now)
+            .elapsed()
+            .as_nanos() as u64
+    }
+}

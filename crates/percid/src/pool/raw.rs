@@ -1,0 +1,490 @@
+//! Memory of one layout.
+
+use core::alloc::Layout;
+use core::cell::Cell;
+use core::fmt;
+use core::ptr::NonNull;
+use core::time::Duration;
+
+use percid_cid::{Backend, Domain, backend};
+use percid_rseq::membarrier::{self, BarrierError};
+
+use super::check;
+use super::chunks::{Chunks, Shape};
+use super::{PoolError, RawPoolBuilder};
+use crate::magazine::{CidStats, Control, Magazines, RemoteError, Source};
+use crate::scope::{Process, Scope};
+
+/// A pool of memory of one layout, for authors of allocators.
+///
+/// ```
+/// use core::alloc::Layout;
+/// use percid::RawPool;
+///
+/// static NODES: RawPool = RawPool::new(Layout::new::<[u64; 8]>());
+///
+/// let node = NODES.try_alloc()?;
+/// // SAFETY: 64 bytes, ours until they are freed; then not used any more.
+/// unsafe {
+///     node.cast::<[u64; 8]>().write([7; 8]);
+///     NODES.free(node);
+/// }
+/// # Ok::<(), percid::PoolError>(())
+/// ```
+///
+/// # Cost
+///
+/// A hit is one section: eight loads and three plain stores, no atomic read-modify-write, no
+/// fence, no system call. A miss trades half of what the cid may cache with a depot that
+/// all share. Memory comes in chunks of 256 KiB of address space, and pages of them as they
+/// are used; 64 KiB of free objects at the most are cached per *active* cid, and nothing per
+/// thread.
+///
+/// # Shapes and units
+///
+/// Objects are as far apart as their size, rounded up to their alignment, of at least 8
+/// bytes; also those of size 0. A pool reserves 16 GiB of address space, or less where the
+/// system has less. One that is larger than 64 KiB is not cached per cid.
+///
+/// # Errors
+///
+/// See [`PoolError`]. A pool that fails has lost nothing, and may succeed later.
+///
+/// # Panics
+///
+/// Where [`checked`](RawPoolBuilder::checked), and in builds with debug assertions, on
+/// pointers that are not the pool's.
+///
+/// # Fallback
+///
+/// A thread without sections has a magazine that it may share with others, changed by single
+/// read-modify-writes; where other threads are in its way, it goes to the depot.
+///
+/// # Fork and signals
+///
+/// Every method may be called from signal handlers, before `main` and in destructors of
+/// thread-locals. A child of `fork` has a pool of its own with what was free at that moment;
+/// what other threads of the parent had in hand, which is a few blocks of objects each, is
+/// lost to the child. A thread that is killed between getting an object and using it loses
+/// that object.
+///
+/// # Source
+///
+/// J. Bonwick and J. Adams, *Magazines and Vmem* (2001); tcmalloc's per-CPU slabs.
+pub struct RawPool<S: Scope = Process> {
+    magazines: Magazines<S>,
+    shape: Shape,
+    cap: u64,
+    checked: bool,
+    decay: Option<Duration>,
+    chunks: Chunks,
+    trimming: Control,
+}
+
+impl RawPool {
+    /// A pool for a `static` or anywhere else. It asks for memory at its first use.
+    ///
+    /// # Panics
+    ///
+    /// If no pool can hold such objects, which are larger than 256 MiB or aligned to more
+    /// than 2 MiB: in a `static`, when it is compiled.
+    #[must_use]
+    pub const fn new(layout: Layout) -> RawPool {
+        RawPool::builder(layout).build_static()
+    }
+
+    /// A pool that is told more.
+    pub const fn builder(layout: Layout) -> RawPoolBuilder {
+        RawPoolBuilder::new(layout)
+    }
+}
+
+impl RawPool<Domain> {
+    /// A pool sharded by the ids of a domain, which it keeps alive.
+    ///
+    /// # Errors
+    ///
+    /// As [`RawPoolBuilder::in_domain`].
+    pub fn in_domain(domain: &Domain, layout: Layout) -> Result<RawPool<Domain>, PoolError> {
+        RawPool::builder(layout).in_domain(domain)
+    }
+}
+
+impl<S: Scope> RawPool<S> {
+    pub(super) const fn from_parts(
+        magazines: Magazines<S>,
+        shape: Shape,
+        cap: u64,
+        checked: bool,
+        decay: Option<Duration>,
+    ) -> RawPool<S> {
+        RawPool {
+            magazines,
+            shape,
+            cap,
+            checked,
+            decay,
+            chunks: Chunks::new(),
+            trimming: Control::new(),
+        }
+    }
+
+    /// An object: its memory is the caller's, and its content is anything.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError::Full`] if the pool may not have more objects and none is free, also on
+    /// other cids; [`PoolError::NoMemory`]. While another thread trims, what it has in hand
+    /// is not free.
+    #[inline]
+    pub fn try_alloc(&self) -> Result<NonNull<u8>, PoolError> {
+        if !self.checked
+            && let Some(word) = self.magazines.pop()
+        {
+            return Ok(object(word));
+        }
+        self.alloc_slow()
+    }
+
+    /// Gives an object back, on whatever thread.
+    ///
+    /// # Safety
+    ///
+    /// It was allocated from this pool, and nobody uses it any more.
+    #[inline]
+    pub unsafe fn free(&self, object: NonNull<u8>) {
+        #[cfg(debug_assertions)]
+        self.check_ours(object);
+        let word = object.as_ptr().expose_provenance() as u64;
+        if self.checked || !self.magazines.push(word) {
+            self.free_slow(object);
+        }
+    }
+
+    /// Fills `room` with objects, as far as there are any; how many.
+    ///
+    /// ```
+    /// # use core::{alloc::Layout, ptr};
+    /// let pool = percid::RawPool::new(Layout::new::<u64>());
+    /// let mut some = [ptr::null_mut(); 100];
+    /// assert_eq!(pool.alloc_batch(&mut some), 100);
+    /// // SAFETY: allocated just now.
+    /// unsafe { pool.free_batch(&some) };
+    /// ```
+    pub fn alloc_batch(&self, room: &mut [*mut u8]) -> usize {
+        let mut words = [0; 32];
+        let mut done = 0;
+        while done < room.len() {
+            let most = words.len().min(room.len() - done);
+            let popped = if self.checked {
+                0
+            } else {
+                self.magazines.pop_batch(&mut words[..most])
+            };
+            for &word in &words[..popped] {
+                room[done] = object(word).as_ptr();
+                done += 1;
+            }
+            if popped == 0 {
+                // A miss, which brings more.
+                let Ok(object) = self.alloc_slow() else {
+                    break;
+                };
+                room[done] = object.as_ptr();
+                done += 1;
+            }
+        }
+        done
+    }
+
+    /// Gives objects back.
+    ///
+    /// # Safety
+    ///
+    /// As [`free`](RawPool::free), for each; none twice.
+    pub unsafe fn free_batch(&self, objects: &[*mut u8]) {
+        for some in objects.chunks(32) {
+            let mut words = [0; 32];
+            for (word, object) in words.iter_mut().zip(some) {
+                *word = object.expose_provenance() as u64;
+            }
+            let pushed = if self.checked {
+                0
+            } else {
+                self.magazines.push_batch(&words[..some.len()])
+            };
+            for &object in &some[pushed..] {
+                if let Some(object) = NonNull::new(object) {
+                    // SAFETY: the caller's contract.
+                    unsafe { self.free(object) };
+                }
+            }
+        }
+    }
+
+    /// Distance between objects, in bytes.
+    #[must_use]
+    pub const fn stride(&self) -> usize {
+        self.shape.stride
+    }
+
+    /// Whether an address may be that of an object of this pool.
+    #[must_use]
+    pub fn owns(&self, object: *const u8) -> bool {
+        self.chunks.number_of(&self.shape, object.addr()).is_some()
+    }
+
+    #[cfg(debug_assertions)]
+    fn check_ours(&self, object: NonNull<u8>) {
+        if !self.owns(object.as_ptr()) {
+            check::foreign(object);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn alloc_slow(&self) -> Result<NonNull<u8>, PoolError> {
+        let source = Carver {
+            chunks: &self.chunks,
+            shape: &self.shape,
+            cap: self.cap,
+            error: Cell::new(PoolError::Full { objects: self.cap }),
+        };
+        let Some(word) = self.magazines.pop_slow(&source) else {
+            return Err(source.error.get());
+        };
+        if self.checked {
+            check::hand_out(&self.chunks, &self.shape, object(word));
+        }
+        self.decay_if_due();
+        Ok(object(word))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn free_slow(&self, object: NonNull<u8>) {
+        if self.checked {
+            check::take_back(&self.chunks, &self.shape, object);
+        }
+        let source = Carver {
+            chunks: &self.chunks,
+            shape: &self.shape,
+            cap: self.cap,
+            error: Cell::new(PoolError::Full { objects: self.cap }),
+        };
+        self.magazines
+            .push_slow(object.addr().get() as u64, &source);
+        self.decay_if_due();
+    }
+
+    fn decay_if_due(&self) {
+        if let Some(age) = self.decay
+            && self.magazines.is_due(age)
+        {
+            // Another thread may be at it: then it is.
+            let _ = self.magazines.drain_idle(age);
+        }
+    }
+}
+
+/// What one thread does to the caches of all.
+impl<S: Scope> RawPool<S> {
+    /// Takes the free objects of all cids to the depot, where any thread finds them; how
+    /// many those were. One fence for all.
+    ///
+    /// # Errors
+    ///
+    /// See [`RemoteError`]: nothing was taken.
+    pub fn drain(&self) -> Result<usize, RemoteError> {
+        self.magazines.drain(|_| true).map(|taken| taken.words)
+    }
+
+    /// The same for one cid.
+    ///
+    /// # Errors
+    ///
+    /// As [`drain`](RawPool::drain).
+    pub fn drain_cid(&self, cid: u32) -> Result<usize, RemoteError> {
+        let taken = self.magazines.drain(|it| it.cid == Some(cid))?;
+        Ok(taken.words)
+    }
+
+    /// The same for cids that have not missed for so long, nor hold another number of
+    /// objects than when last looked at. So the first call only looks.
+    ///
+    /// # Errors
+    ///
+    /// As [`drain`](RawPool::drain).
+    pub fn drain_idle(&self, age: Duration) -> Result<usize, RemoteError> {
+        self.magazines.drain_idle(age).map(|taken| taken.words)
+    }
+
+    /// Drains a cid and caches nothing for it any more, until [`start`](RawPool::start):
+    /// whoever runs there goes to the depot.
+    ///
+    /// # Errors
+    ///
+    /// As [`drain`](RawPool::drain).
+    pub fn stop(&self, cid: u32) -> Result<usize, RemoteError> {
+        self.magazines.stop(cid).map(|taken| taken.words)
+    }
+
+    /// Caches for a cid again.
+    ///
+    /// # Errors
+    ///
+    /// [`RemoteError::Busy`].
+    pub fn start(&self, cid: u32) -> Result<(), RemoteError> {
+        self.magazines.start(cid)
+    }
+
+    /// Changes what a cid may cache, in bytes, up to what the pool was built for; what is
+    /// cached beyond that goes to the depot.
+    ///
+    /// # Errors
+    ///
+    /// As [`drain`](RawPool::drain). After [`RemoteError::NoFence`] it holds for what is
+    /// freed from now on.
+    pub fn resize(&self, bytes: usize) -> Result<(), RemoteError> {
+        let most = u32::try_from(bytes / self.shape.stride).unwrap_or(u32::MAX);
+        self.magazines.resize(2, most)
+    }
+
+    /// Gives memory back to the system: takes the free objects of all cids, and returns the
+    /// pages of chunks all of whose objects are free. How many bytes of objects those were.
+    ///
+    /// Objects of a checked pool stay.
+    ///
+    /// # Errors
+    ///
+    /// As [`drain`](RawPool::drain): nothing was given back.
+    pub fn trim(&self) -> Result<usize, RemoteError> {
+        let _alone = self.trimming.try_hold().ok_or(RemoteError::Busy)?;
+        self.magazines.drain(|_| true)?;
+        if self.checked {
+            return Ok(0);
+        }
+        let Some(trim) = self.chunks.begin_trim() else {
+            return Ok(0);
+        };
+        let depot = self.magazines.take_depot();
+        // What is counted here is in nobody else's hand until it is given back below.
+        depot.visit(|word| trim.count(&self.shape, word));
+        trim.count_kept(&self.shape);
+        depot.filter(|word| !trim.goes(&self.shape, word));
+        let bytes = trim.finish(&self.shape);
+        self.magazines.trim_blocks();
+        Ok(bytes)
+    }
+
+    /// Drains the cids that were idle for the time that the pool was told, and trims.
+    ///
+    /// # Errors
+    ///
+    /// As [`drain`](RawPool::drain).
+    pub fn decay(&self) -> Result<usize, RemoteError> {
+        let age = self.decay.unwrap_or_default();
+        self.magazines.drain_idle(age)?;
+        self.trim()
+    }
+
+    /// How large the pool is, at this moment.
+    #[must_use]
+    pub fn stats(&self) -> PoolStats {
+        PoolStats {
+            objects: self.chunks.carved(),
+            cached: self.magazines.cached(),
+            stride: self.shape.stride,
+        }
+    }
+
+    /// Each cid's cache, at this moment.
+    pub fn cids(&self) -> impl Iterator<Item = CidStats> {
+        self.magazines.cids()
+    }
+
+    /// How this pool works here, and why.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        Mode {
+            backend: backend(),
+            fence: membarrier::fence(),
+        }
+    }
+}
+
+impl<S: Scope> fmt::Debug for RawPool<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RawPool")
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a pool works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Mode {
+    /// By sections, or what else and why.
+    pub backend: Backend,
+    /// Whether objects can be taken from other cids, and why not.
+    pub fence: Result<(), BarrierError>,
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Backend { source, reason, .. } = self.backend;
+        write!(f, "{source}: {reason}")?;
+        match self.fence {
+            Ok(()) => f.write_str("; objects of other cids can be taken"),
+            Err(why) => write!(f, "; objects stay with their cids: {why}"),
+        }
+    }
+}
+
+/// How large a pool is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PoolStats {
+    /// Objects that have memory, in use or free.
+    pub objects: u64,
+    /// Free objects in the caches of cids.
+    pub cached: u64,
+    /// Bytes from one object to the next.
+    pub stride: usize,
+}
+
+/// The object that a word stands for.
+#[inline(always)]
+fn object(word: u64) -> NonNull<u8> {
+    let pointer = core::ptr::with_exposed_provenance_mut(word as usize);
+    // SAFETY: words are addresses of objects, and none lies at 0.
+    unsafe { NonNull::new_unchecked(pointer) }
+}
+
+/// A pool's memory, as its magazines ask for it.
+struct Carver<'a> {
+    chunks: &'a Chunks,
+    shape: &'a Shape,
+    cap: u64,
+    /// Why there was none.
+    error: Cell<PoolError>,
+}
+
+impl Source for Carver<'_> {
+    fn fresh(&self, room: &mut [u64], grow: bool) -> usize {
+        let carved = self.chunks.carve(self.shape, self.cap, room, grow);
+        carved.unwrap_or_else(|why| {
+            self.error.set(why);
+            0
+        })
+    }
+
+    fn keep(&self, word: u64) {
+        self.chunks.keep(self.shape, word);
+    }
+
+    fn kept(&self) -> Option<u64> {
+        self.chunks.kept(self.shape)
+    }
+}

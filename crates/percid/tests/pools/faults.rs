@@ -1,0 +1,279 @@
+//! Forks, handlers, refusals and misuse.
+
+use std::alloc::Layout;
+use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+
+use percid::{PoolError, RawPool, RemoteError};
+
+use crate::support::{Fate, catch, forbid, handle, in_child, under_signals};
+
+const LAYOUT: Layout = Layout::new::<[u64; 4]>();
+
+fn free(pool: &RawPool, object: NonNull<u8>) {
+    // SAFETY: these tests free what they allocated from this pool, once.
+    unsafe { pool.free(object) };
+}
+
+/// Runs `check` in a child of `fork`.
+fn in_fork(check: impl FnOnce() -> bool) -> bool {
+    // SAFETY: the child uses pools, which take no lock and nothing of the heap, and memory
+    // that it has already.
+    match unsafe { libc::fork() } {
+        0 => {
+            let exact = check();
+            // SAFETY: ends the child without running this program's exit.
+            unsafe { libc::_exit(i32::from(!exact)) }
+        }
+        child => {
+            assert!(child > 0, "fork");
+            let mut status = 0;
+            // SAFETY: a child of this process and a valid place.
+            unsafe { libc::waitpid(child, &raw mut status, 0) };
+            status == 0
+        }
+    }
+}
+
+/// Takes `room.len()` objects; whether each is new among those and `held`.
+fn distinct(pool: &RawPool, held: &[NonNull<u8>], room: &mut [u64]) -> bool {
+    for place in &mut *room {
+        match pool.try_alloc() {
+            Ok(object) => *place = object.addr().get() as u64,
+            Err(_) => return false,
+        }
+    }
+    room.sort_unstable();
+    room.windows(2).all(|two| two[0] != two[1])
+        && held
+            .iter()
+            .all(|object| room.binary_search(&(object.addr().get() as u64)).is_err())
+}
+
+#[test]
+fn a_child_of_fork_has_a_pool_of_its_own() {
+    let pool = RawPool::new(LAYOUT);
+    let objects: Vec<_> = (0..4000).map(|_| pool.try_alloc().unwrap()).collect();
+    let (freed, held) = objects.split_at(2000);
+    freed.iter().for_each(|&object| free(&pool, object));
+    let mut room = vec![0; 5000];
+    let before = pool.stats();
+    assert!(in_fork(|| {
+        let same = pool.stats() == before;
+        let exact = distinct(&pool, held, &mut room);
+        same && exact
+            && pool.drain() != Err(RemoteError::Busy)
+            && pool.trim() != Err(RemoteError::Busy)
+    }));
+    assert_eq!(pool.stats(), before);
+    assert!(distinct(&pool, held, &mut room));
+}
+
+#[test]
+fn forks_in_the_middle_of_everything() {
+    const FORKS: u32 = 15;
+    let pool = RawPool::new(LAYOUT);
+    let held: Vec<_> = (0..1000).map(|_| pool.try_alloc().unwrap()).collect();
+    let mut room = vec![0; 5000];
+    let done = AtomicBool::new(false);
+    let exact = thread::scope(|scope| {
+        for thread in 0..2 {
+            let (pool, done) = (&pool, &done);
+            scope.spawn(move || {
+                let mut mine = Vec::with_capacity(800);
+                while !done.load(Ordering::Relaxed) {
+                    mine.extend((0..800).map_while(|_| pool.try_alloc().ok()));
+                    mine.drain(..).for_each(|object| free(pool, object));
+                    if thread == 0 {
+                        let _ = pool.drain();
+                        let _ = pool.trim();
+                    }
+                }
+            });
+        }
+        let exact = (0..FORKS)
+            .filter(|_| {
+                in_fork(|| {
+                    distinct(&pool, &held, &mut room)
+                        && pool.drain() != Err(RemoteError::Busy)
+                        && pool.trim() != Err(RemoteError::Busy)
+                })
+            })
+            .count();
+        done.store(true, Ordering::Relaxed);
+        exact
+    });
+    assert_eq!(
+        exact, FORKS as usize,
+        "children found objects that were held, or twice"
+    );
+}
+
+static IN_HANDLERS: RawPool = RawPool::new(LAYOUT);
+static WRONG: AtomicU64 = AtomicU64::new(0);
+
+extern "C" fn allocates(_: i32) {
+    let Ok(object) = IN_HANDLERS.try_alloc() else {
+        WRONG.fetch_add(1, Ordering::Relaxed);
+        return;
+    };
+    let word = object.cast::<u64>();
+    // SAFETY: allocated just now.
+    unsafe {
+        word.write(7);
+        WRONG.fetch_add(u64::from(word.read() != 7), Ordering::Relaxed);
+    }
+    free(&IN_HANDLERS, object);
+    if WRONG.load(Ordering::Relaxed) == 0 {
+        // Busy, if it interrupted another; it waits for nobody.
+        let _ = IN_HANDLERS.drain();
+    }
+}
+
+#[test]
+fn handlers_allocate_whatever_they_interrupt() {
+    handle(libc::SIGUSR1, allocates);
+    let mut turn = 0;
+    under_signals(libc::SIGUSR1, || {
+        turn += 1;
+        let mut mine = [std::ptr::null_mut(); 300];
+        let count = IN_HANDLERS.alloc_batch(&mut mine[..1 + turn % 300]);
+        for &object in &mine[..count] {
+            // SAFETY: allocated just now.
+            unsafe { object.cast::<u64>().write(object.addr() as u64) };
+        }
+        for &object in &mine[..count] {
+            // SAFETY: as above.
+            let found = unsafe { object.cast::<u64>().read() };
+            WRONG.fetch_add(u64::from(found != object.addr() as u64), Ordering::Relaxed);
+        }
+        if turn % 5 == 0 {
+            let _ = IN_HANDLERS.trim();
+        }
+        // SAFETY: allocated above.
+        unsafe { IN_HANDLERS.free_batch(&mine[..count]) };
+    });
+    assert_eq!(WRONG.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn memory_that_is_refused_in_the_middle_loses_nothing() {
+    if !in_child(
+        "faults::memory_that_is_refused_in_the_middle_loses_nothing",
+        |_| {},
+    ) {
+        return;
+    }
+    let pool = RawPool::new(LAYOUT);
+    let mut objects = Vec::with_capacity(1 << 22);
+    objects.extend((0..100).map(|_| pool.try_alloc().unwrap()));
+    catch(
+        &[libc::SYS_mprotect, libc::SYS_mmap],
+        Fate::Errno(libc::ENOMEM),
+    )
+    .unwrap();
+    let refused = loop {
+        match pool.try_alloc() {
+            Ok(object) => objects.push(object),
+            Err(why) => break why,
+        }
+    };
+    assert_eq!(
+        refused,
+        PoolError::NoMemory {
+            os_error: libc::ENOMEM
+        }
+    );
+    let count = objects.len();
+    // Everything can be given back, and had again: all of it and no more.
+    for _ in 0..2 {
+        let all: HashSet<_> = objects.iter().copied().collect();
+        assert_eq!(all.len(), count);
+        objects.drain(..).for_each(|object| free(&pool, object));
+        objects.extend((0..count).map(|_| pool.try_alloc().unwrap()));
+        assert_eq!(pool.try_alloc(), Err(refused));
+    }
+    // A pool that gets nothing at all says so.
+    let other = RawPool::new(LAYOUT);
+    assert_eq!(other.try_alloc(), Err(refused));
+}
+
+#[test]
+fn without_membarrier_objects_stay_with_their_cids() {
+    let test = "faults::without_membarrier_objects_stay_with_their_cids";
+    if !in_child(test, |child| forbid(child, &[libc::SYS_membarrier])) {
+        return;
+    }
+    let pool = RawPool::new(LAYOUT);
+    for _ in 0..10 {
+        let objects: Vec<_> = (0..2000).map(|_| pool.try_alloc().unwrap()).collect();
+        objects.iter().for_each(|&object| free(&pool, object));
+    }
+    let mode = pool.mode();
+    assert!(mode.fence.is_err() && mode.to_string().contains("stay with their cids"));
+    if mode.backend.source == percid::Source::MmCid {
+        assert!(matches!(pool.drain(), Err(RemoteError::NoFence(_))));
+        assert!(matches!(pool.trim(), Err(RemoteError::NoFence(_))));
+    }
+    assert!(pool.stats().cached > 0);
+}
+
+/// What a panic said.
+fn message(outcome: thread::Result<()>) -> String {
+    let panic = outcome.expect_err("this is to panic");
+    let text = panic.downcast_ref::<String>().cloned();
+    text.unwrap_or_else(|| (*panic.downcast_ref::<&str>().expect("a text")).to_owned())
+}
+
+#[test]
+fn misuse_of_a_checked_pool_is_found() {
+    let pool = RawPool::builder(LAYOUT).checked(true).build().unwrap();
+    let misuse = |act: &dyn Fn()| message(catch_unwind(AssertUnwindSafe(act)));
+    let object = pool.try_alloc().unwrap();
+    let mut elsewhere = 0_u64;
+    let foreign = NonNull::from(&mut elsewhere).cast();
+    assert!(misuse(&|| free(&pool, foreign)).contains("not an object of"));
+    let inside = object.map_addr(|at| at.saturating_add(8));
+    assert!(misuse(&|| free(&pool, inside)).contains("not an object of"));
+    free(&pool, object);
+    assert!(misuse(&|| free(&pool, object)).contains("freed twice"));
+    // SAFETY: that it is free is what is to be found; the memory is there.
+    unsafe { object.as_ptr().add(9).write(1) };
+    let text = misuse(&|| {
+        for _ in 0..10_000 {
+            let _ = pool.try_alloc();
+        }
+    });
+    assert!(text.contains("byte 9 after it was freed"), "{text}");
+}
+
+#[test]
+#[cfg(debug_assertions)]
+fn a_foreign_pointer_is_found_where_debugging() {
+    let pool = RawPool::new(LAYOUT);
+    free(&pool, pool.try_alloc().unwrap());
+    let mut elsewhere = 0_u64;
+    let foreign = NonNull::from(&mut elsewhere).cast();
+    let outcome = catch_unwind(AssertUnwindSafe(|| free(&pool, foreign)));
+    assert!(message(outcome).contains("not an object of"));
+}
+
+#[test]
+fn destructors_of_thread_locals_use_pools() {
+    static POOL: RawPool = RawPool::new(LAYOUT);
+    struct AtExit;
+    impl Drop for AtExit {
+        fn drop(&mut self) {
+            free(&POOL, POOL.try_alloc().unwrap());
+        }
+    }
+    thread_local!(static AT_EXIT: AtExit = const { AtExit });
+    for _ in 0..50 {
+        thread::spawn(|| AT_EXIT.with(|_| ())).join().unwrap();
+    }
+    // Each got one of those that the last had.
+    assert!(POOL.stats().objects < 50 * 64 * 2);
+}
