@@ -2,7 +2,9 @@
 
 mod chart;
 mod field;
+mod overview;
 mod page;
+mod suite;
 mod text;
 
 use percid_benches::machine::Machine;

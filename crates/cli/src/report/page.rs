@@ -3,12 +3,9 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use percid_benches::machine::Machine;
-use percid_benches::record::{Figure, Record};
-use percid_benches::suite::{Suite, find};
+use percid_benches::record::Record;
 
-use super::chart::{self, Axis, Mark};
-use super::field::{self, Field, Standing, Tally, ratio};
-use super::text;
+use super::{field, overview, suite, text};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -37,14 +34,14 @@ pub(super) fn of(record: &Record) -> String {
                 nav { div {
                     a href="#overview" { "overview" }
                     a href="#losses" { "where it loses" }
-                    @for suite in &suites { a href={ "#" (anchor(suite)) } { (suite) } }
+                    @for suite in &suites { a href={ "#" (text::anchor(suite)) } { (suite) } }
                     a href="#method" { "how it was measured" }
                 } }
                 main {
-                    (overview(&fields))
-                    (losses(&fields))
+                    (overview::of(&fields))
+                    (overview::losses(&fields))
                     @for name in &suites {
-                        (suite(name, record, &fields))
+                        (suite::of(name, record, &fields))
                     }
                     (method(record))
                 }
@@ -59,10 +56,6 @@ pub(super) fn of(record: &Record) -> String {
     page.into_string()
 }
 
-fn anchor(name: &str) -> String {
-    format!("suite-{name}")
-}
-
 fn header(record: &Record) -> Markup {
     let Machine { cpu, .. } = &record.machine;
     html! {
@@ -75,342 +68,6 @@ fn header(record: &Record) -> Markup {
             }
         } }
     }
-}
-
-/// How percid stands in each case, as ratios.
-fn overview(fields: &[Field<'_>]) -> Markup {
-    let tally = Tally::of(fields);
-    let lanes = lanes(fields);
-    let all = lanes.iter().flat_map(|lane| &lane.marks);
-    let (low, high) = all.fold((1.0_f64, 1.0_f64), |(low, high), mark| {
-        (low.min(mark.ratio), high.max(mark.ratio))
-    });
-    let axis = Axis::between(low, high);
-    html! {
-        h2 #overview { "Overview" }
-        ul.tally {
-            li.ahead { b { (tally.ahead) } "ahead of the best peer" }
-            li.even { b { (tally.even) } "even with it" }
-            li.behind { b { (tally.behind) } "behind it" }
-            li { b { (tally.behind_baseline) " of " (tally.baselines) } "behind a thread-local" }
-        }
-        p {
-            "Each mark is a median of percid divided by that of a peer, on a logarithmic axis. "
-            "Left of 1 percid costs less, right of 1 it costs more. Grey: the middle halves of the repetitions touch."
-        }
-        ul.key {
-            li { (key("mark even", false, 1)) " beside the best peer, 1 thread" }
-            li { (key("mark even", false, 2)) " more threads" }
-            li { (key("mark even", true, 1)) " hollow: beside the thread's own memory" }
-            li.ahead { "green: ahead" }
-            li.behind { "red: behind" }
-        }
-        @if lanes.is_empty() {
-            p.muted { "This run has no case with percid and a peer." }
-        } @else {
-            div.lanes {
-                div { div {} div { (chart::scale(&axis)) } }
-                @for (number, lane) in lanes.iter().enumerate() {
-                    @if number == 0 || lanes[number - 1].suite != lane.suite {
-                        div.group { a href={ "#" (anchor(lane.suite)) } { (lane.suite) } }
-                    }
-                    div {
-                        div.name title=(lane.name) { (lane.name) }
-                        div { (chart::ratios(&axis, &lane.marks)) }
-                    }
-                }
-                div { div {} div { (chart::scale(&axis)) } }
-            }
-        }
-    }
-}
-
-/// One mark of the key.
-fn key(class: &str, hollow: bool, threads: usize) -> Markup {
-    html! {
-        svg.(class).hollow[hollow] width="14" height="14" viewBox="-7 -7 14 14" aria-hidden="true" {
-            @if threads == 1 {
-                circle r="4.5" {}
-            } @else {
-                rect x="-4" y="-4" width="8" height="8" transform="rotate(45)" {}
-            }
-        }
-    }
-}
-
-/// What stands for percid in a case, with the numbers of threads.
-struct Lane<'a> {
-    suite: &'a str,
-    case: &'a str,
-    implementation: &'a str,
-    name: String,
-    marks: Vec<Mark>,
-}
-
-fn lanes<'a>(fields: &[Field<'a>]) -> Vec<Lane<'a>> {
-    let mut lanes: Vec<Lane<'a>> = Vec::new();
-    for field in fields {
-        for own in field.own() {
-            let marks: Vec<Mark> = [(field.best_peer(), false), (field.baseline(), true)]
-                .into_iter()
-                .filter_map(|(peer, hollow)| {
-                    let peer = peer?;
-                    let ratio = ratio(own, peer).filter(|&ratio| ratio > 0.0)?;
-                    let title = format!(
-                        "{}: {} of {}",
-                        text::threads(field.threads),
-                        text::times(ratio),
-                        peer.implementation
-                    );
-                    Some(Mark {
-                        ratio,
-                        class: Standing::of(own, peer).class(),
-                        hollow,
-                        threads: field.threads,
-                        title,
-                    })
-                })
-                .collect();
-            if marks.is_empty() {
-                continue;
-            }
-            let found = lanes.iter_mut().find(|lane| {
-                lane.suite == field.suite
-                    && lane.case == field.case
-                    && lane.implementation == own.implementation
-            });
-            match found {
-                Some(lane) => lane.marks.extend(marks),
-                None => lanes.push(Lane {
-                    suite: field.suite,
-                    case: field.case,
-                    implementation: &own.implementation,
-                    name: match own.implementation.strip_prefix("percid:") {
-                        Some(variant) => format!("{}, {variant}", field.case),
-                        None => field.case.to_owned(),
-                    },
-                    marks,
-                }),
-            }
-        }
-    }
-    lanes
-}
-
-/// A place where something is clearly ahead of percid.
-struct Loss<'a> {
-    field: &'a Field<'a>,
-    own: &'a Figure,
-    first: &'a Figure,
-    ratio: f64,
-}
-
-/// Every such place: beside peers, and then beside the thread's own memory.
-fn losses(fields: &[Field<'_>]) -> Markup {
-    let (mut to_peers, mut to_own_memory) = (Vec::new(), Vec::new());
-    for field in fields {
-        for own in field.own() {
-            let ahead = field.ahead_of(own);
-            let peer = ahead.iter().find(|one| !one.is_baseline());
-            let Some(first) = peer.or(ahead.first()) else {
-                continue;
-            };
-            let losses = match peer {
-                Some(_) => &mut to_peers,
-                None => &mut to_own_memory,
-            };
-            losses.push(Loss {
-                field,
-                own,
-                first,
-                ratio: ratio(own, first).unwrap_or(f64::INFINITY),
-            });
-        }
-    }
-    html! {
-        h2 #losses { "Where it loses" }
-        @if to_peers.is_empty() {
-            p { "To no peer that threads share, in this run." }
-        } @else {
-            p { "Cases in which a peer that threads share is clearly ahead of percid; the widest first." }
-            (table_of_losses(to_peers))
-        }
-        @if !to_own_memory.is_empty() {
-            details {
-                summary {
-                    (to_own_memory.len())
-                    " more in which only memory of the thread's own, which nobody else may touch, is ahead"
-                }
-                (table_of_losses(to_own_memory))
-            }
-        }
-    }
-}
-
-fn table_of_losses(mut losses: Vec<Loss<'_>>) -> Markup {
-    losses.sort_by(|one, other| other.ratio.total_cmp(&one.ratio));
-    html! {
-        div.scroll { table {
-            thead { tr {
-                th { "case" } th { "threads" } th { "ratio" } th.left { "percid" } th { "median" }
-                th.left { "ahead of it" } th { "median" }
-            } }
-            tbody {
-                @for Loss { field, own, first, ratio } in &losses {
-                    tr.lost {
-                        td { a href={ "#" (anchor(field.suite)) } { (field.suite) } " " (field.case) }
-                        td { (field.threads) }
-                        td.behind { b { (text::times(*ratio)) } }
-                        td.left { (own.implementation) }
-                        td { (text::number(own.median)) " " span.unit { (own.unit) } }
-                        td.left { (first.implementation) }
-                        td { (text::number(first.median)) }
-                    }
-                }
-            }
-        } }
-    }
-}
-
-fn suite(name: &str, record: &Record, fields: &[Field<'_>]) -> Markup {
-    let known = find(name);
-    let of_suite: Vec<&Field<'_>> = fields.iter().filter(|field| field.suite == name).collect();
-    let mut cases: Vec<&str> = Vec::new();
-    for field in &of_suite {
-        if !cases.contains(&field.case) {
-            cases.push(field.case);
-        }
-    }
-    html! {
-        h2 id=(anchor(name)) { (name) }
-        @if let Some(known) = known {
-            p { (known.about) }
-            (comparisons(known, record))
-        }
-        @for case in cases {
-            (self::case(known, &of_suite, case))
-        }
-    }
-}
-
-/// The ratios that sum the suite up.
-fn comparisons(suite: &Suite, record: &Record) -> Markup {
-    let found: Vec<(&str, f64, bool)> = suite
-        .comparisons
-        .iter()
-        .filter_map(|one| {
-            let value = one.value(suite.name, &record.cases)?;
-            Some((one.what, value, one.against.is_some()))
-        })
-        .collect();
-    html! {
-        @if !found.is_empty() {
-            div.scroll { table style="width: auto" {
-                thead { tr { th { "in short" } th { "ratio" } } }
-                tbody {
-                    @for (what, value, is_ratio) in found {
-                        tr {
-                            td { (what) }
-                            td { (if is_ratio { text::times(value) } else { text::number(value) }) }
-                        }
-                    }
-                }
-            } }
-        }
-    }
-}
-
-/// A case: every implementation, plotted and in figures.
-fn case(suite: Option<&Suite>, fields: &[&Field<'_>], name: &str) -> Markup {
-    let fields: Vec<&Field<'_>> = fields
-        .iter()
-        .copied()
-        .filter(|field| field.case == name)
-        .collect();
-    let figures = || {
-        fields
-            .iter()
-            .flat_map(|field| field.figures.iter().copied())
-    };
-    let axis = Axis::of(figures());
-    let unit = figures().next().map_or("", |figure| &figure.unit);
-    let about = suite
-        .and_then(|suite| suite.case(name))
-        .map(|case| case.about);
-    html! {
-        h3 {
-            (name)
-            @if let Some(about) = about { ": " (about) }
-            " " span.unit { (unit) ", " (text::runs(figures())) ", less is better" }
-        }
-        div.scroll { table {
-            thead { tr {
-                th { "implementation" } th { "threads" } th { "median" }
-                th.plot { (chart::scale(&axis)) }
-                th { "/ thread_local" }
-                th.left { "percid / it" }
-                th.fine { "middle half" }
-                th.fine { "least – greatest" }
-            } }
-            tbody {
-                @for (number, field) in fields.iter().enumerate() {
-                    @for (place, figure) in field.figures.iter().enumerate() {
-                        (row(field, figure, &axis, number > 0 && place == 0))
-                    }
-                }
-            }
-        } }
-    }
-}
-
-fn row(field: &Field<'_>, figure: &Figure, axis: &Axis, first: bool) -> Markup {
-    let ahead = match figure.is_own() {
-        true => field.ahead_of(figure),
-        false => Vec::new(),
-    };
-    let class = match (figure.is_own(), figure.is_baseline()) {
-        (true, _) => "own",
-        (_, true) => "base",
-        _ => "peer",
-    };
-    let to_baseline = field
-        .baseline()
-        .and_then(|baseline| ratio(figure, baseline));
-    let [low, high] = figure.middle();
-    html! {
-        tr.own[figure.is_own()].lost[!ahead.is_empty()].first[first] {
-            td { (figure.implementation) }
-            td { (figure.threads) }
-            td { (text::number(figure.median)) }
-            td.plot { (chart::spread(axis, figure, class)) }
-            td { (to_baseline.map_or_else(|| "–".to_owned(), text::times)) }
-            (verdict(field, figure, &ahead))
-            td.fine { (text::range(low, high)) }
-            td.fine { (text::range(figure.min, figure.max)) }
-        }
-    }
-}
-
-/// Of a row of percid's: whom it is behind. Of a peer's: how percid stands beside it.
-fn verdict(field: &Field<'_>, figure: &Figure, ahead: &[&Figure]) -> Markup {
-    if figure.is_own() {
-        return match ahead {
-            [] => html! { td.verdict.ahead { "behind nobody" } },
-            [first, rest @ ..] => html! {
-                td.verdict.behind {
-                    "▼ loses to " (first.implementation)
-                    @if !rest.is_empty() { " and " (rest.len()) " more" }
-                }
-            },
-        };
-    }
-    let own = field.own();
-    let Some(main) = own.first() else {
-        return html! { td.verdict { "–" } };
-    };
-    let standing = Standing::of(main, figure);
-    let times = ratio(main, figure).map_or_else(|| "–".to_owned(), text::times);
-    html! { td.verdict.(standing.class()) { (times) } }
 }
 
 fn method(record: &Record) -> Markup {
@@ -440,6 +97,8 @@ fn method(record: &Record) -> Markup {
 
 #[cfg(test)]
 mod tests {
+    use percid_benches::record::Figure;
+
     use super::super::field::tests::figure;
     use super::*;
 

@@ -39,6 +39,11 @@ pub(super) fn range(from: f64, to: f64) -> String {
     format!("{} – {}", number(from), number(to))
 }
 
+/// The place of a suite's section on the page.
+pub(super) fn anchor(suite: &str) -> String {
+    format!("suite-{suite}")
+}
+
 /// How many threads.
 pub(super) fn threads(count: usize) -> String {
     match count {

@@ -1,0 +1,151 @@
+//! One suite: what sums it up, and every case with its implementations.
+
+use maud::{Markup, html};
+use percid_benches::record::{Figure, Record};
+use percid_benches::suite::{Suite, find};
+
+use super::chart::{self, Axis};
+use super::field::{Field, Standing, ratio};
+use super::text;
+
+/// The section of a suite.
+pub(super) fn of(name: &str, record: &Record, fields: &[Field<'_>]) -> Markup {
+    let known = find(name);
+    let of_suite: Vec<&Field<'_>> = fields.iter().filter(|field| field.suite == name).collect();
+    let mut cases: Vec<&str> = Vec::new();
+    for field in &of_suite {
+        if !cases.contains(&field.case) {
+            cases.push(field.case);
+        }
+    }
+    html! {
+        h2 id=(text::anchor(name)) { (name) }
+        @if let Some(known) = known {
+            p { (known.about) }
+            (comparisons(known, record))
+        }
+        @for case in cases {
+            (self::case(known, &of_suite, case))
+        }
+    }
+}
+
+/// The ratios that sum the suite up.
+fn comparisons(suite: &Suite, record: &Record) -> Markup {
+    let found: Vec<(&str, f64, bool)> = suite
+        .comparisons
+        .iter()
+        .filter_map(|one| {
+            let value = one.value(suite.name, &record.cases)?;
+            Some((one.what, value, one.against.is_some()))
+        })
+        .collect();
+    html! {
+        @if !found.is_empty() {
+            div.scroll { table style="width: auto" {
+                thead { tr { th { "in short" } th { "ratio" } } }
+                tbody {
+                    @for (what, value, is_ratio) in found {
+                        tr {
+                            td { (what) }
+                            td { (if is_ratio { text::times(value) } else { text::number(value) }) }
+                        }
+                    }
+                }
+            } }
+        }
+    }
+}
+
+/// A case: every implementation, plotted and in figures.
+fn case(suite: Option<&Suite>, fields: &[&Field<'_>], name: &str) -> Markup {
+    let fields: Vec<&Field<'_>> = fields
+        .iter()
+        .copied()
+        .filter(|field| field.case == name)
+        .collect();
+    let figures = || {
+        fields
+            .iter()
+            .flat_map(|field| field.figures.iter().copied())
+    };
+    let axis = Axis::of(figures());
+    let unit = figures().next().map_or("", |figure| &figure.unit);
+    let about = suite
+        .and_then(|suite| suite.case(name))
+        .map(|case| case.about);
+    html! {
+        h3 {
+            (name)
+            @if let Some(about) = about { ": " (about) }
+            " " span.unit { (unit) ", " (text::runs(figures())) ", less is better" }
+        }
+        div.scroll { table {
+            thead { tr {
+                th { "implementation" } th { "threads" } th { "median" }
+                th.plot { (chart::scale(&axis)) }
+                th { "/ thread_local" }
+                th.left { "percid / it" }
+                th.fine { "middle half" }
+                th.fine { "least – greatest" }
+            } }
+            tbody {
+                @for (number, field) in fields.iter().enumerate() {
+                    @for (place, figure) in field.figures.iter().enumerate() {
+                        (row(field, figure, &axis, number > 0 && place == 0))
+                    }
+                }
+            }
+        } }
+    }
+}
+
+fn row(field: &Field<'_>, figure: &Figure, axis: &Axis, first: bool) -> Markup {
+    let ahead = match figure.is_own() {
+        true => field.ahead_of(figure),
+        false => Vec::new(),
+    };
+    let class = match (figure.is_own(), figure.is_baseline()) {
+        (true, _) => "own",
+        (_, true) => "base",
+        _ => "peer",
+    };
+    let to_baseline = field
+        .baseline()
+        .and_then(|baseline| ratio(figure, baseline));
+    let [low, high] = figure.middle();
+    html! {
+        tr.own[figure.is_own()].lost[!ahead.is_empty()].first[first] {
+            td { (figure.implementation) }
+            td { (figure.threads) }
+            td { (text::number(figure.median)) }
+            td.plot { (chart::spread(axis, figure, class)) }
+            td { (to_baseline.map_or_else(|| "–".to_owned(), text::times)) }
+            (verdict(field, figure, &ahead))
+            td.fine { (text::range(low, high)) }
+            td.fine { (text::range(figure.min, figure.max)) }
+        }
+    }
+}
+
+/// Of a row of percid's: whom it is behind. Of a peer's: how percid stands beside it.
+fn verdict(field: &Field<'_>, figure: &Figure, ahead: &[&Figure]) -> Markup {
+    if figure.is_own() {
+        return match ahead {
+            [] => html! { td.verdict.ahead { "behind nobody" } },
+            [first, rest @ ..] => html! {
+                td.verdict.behind {
+                    "▼ loses to " (first.implementation)
+                    @if !rest.is_empty() { " and " (rest.len()) " more" }
+                }
+            },
+        };
+    }
+    let own = field.own();
+    let Some(main) = own.first() else {
+        return html! { td.verdict { "–" } };
+    };
+    let standing = Standing::of(main, figure);
+    let times = ratio(main, figure).map_or_else(|| "–".to_owned(), text::times);
+    html! { td.verdict.(standing.class()) { (times) } }
+}
