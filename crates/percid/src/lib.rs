@@ -81,6 +81,8 @@ pub mod prometheus;
 #[cfg(all(feature = "metrics", not(loom)))]
 mod recorder;
 #[cfg_attr(loom, allow(dead_code, reason = "only the models run"))]
+mod object_lock;
+#[cfg_attr(loom, allow(dead_code, reason = "only the models run"))]
 mod refs;
 #[cfg(not(loom))]
 mod room;
@@ -105,6 +107,9 @@ pub use counter::Counter;
 pub use family::{Family, Iter};
 #[cfg(all(target_os = "linux", target_pointer_width = "64", not(loom)))]
 pub use file::Arena;
+pub use object_lock::{LockSpace, ObjectLock, ReadGuard, WriteSection};
+#[cfg(not(loom))]
+pub use object_lock::{Locked, LockedMut, LockedRef};
 #[cfg(not(loom))]
 pub use gauge::Gauge;
 #[cfg(not(loom))]

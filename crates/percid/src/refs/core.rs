@@ -400,4 +400,4 @@ fn put_without_get() -> ! {
 
 #[cfg(all(test, loom))]
 #[path = "loom.rs"]
-mod models;
+mod loom;
