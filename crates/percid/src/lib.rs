@@ -74,14 +74,14 @@ mod magazine;
 mod memory;
 #[cfg(not(loom))]
 mod min_max;
+#[cfg_attr(loom, allow(dead_code, reason = "only the models run"))]
+mod object_lock;
 #[cfg(not(loom))]
 mod pool;
 #[cfg(all(feature = "prometheus-client", not(loom)))]
 pub mod prometheus;
 #[cfg(all(feature = "metrics", not(loom)))]
 mod recorder;
-#[cfg_attr(loom, allow(dead_code, reason = "only the models run"))]
-mod object_lock;
 #[cfg_attr(loom, allow(dead_code, reason = "only the models run"))]
 mod refs;
 #[cfg(not(loom))]
@@ -107,9 +107,6 @@ pub use counter::Counter;
 pub use family::{Family, Iter};
 #[cfg(all(target_os = "linux", target_pointer_width = "64", not(loom)))]
 pub use file::Arena;
-pub use object_lock::{LockSpace, ObjectLock, ReadGuard, WriteSection};
-#[cfg(not(loom))]
-pub use object_lock::{Locked, LockedMut, LockedRef};
 #[cfg(not(loom))]
 pub use gauge::Gauge;
 #[cfg(not(loom))]
@@ -118,6 +115,9 @@ pub use histogram::{Bucket, Histogram, HistogramSnapshot};
 pub use magazine::{CidStats, RemoteError};
 #[cfg(not(loom))]
 pub use min_max::MinMax;
+pub use object_lock::{LockSpace, ObjectLock, ReadGuard, WriteSection};
+#[cfg(not(loom))]
+pub use object_lock::{Locked, LockedMut, LockedRef};
 #[cfg(not(loom))]
 pub use percid_cid::{
     Backend, Bound, Domain, DomainBuilder, DomainError, DomainStats, Joined, Reason, Source,
