@@ -18,6 +18,7 @@
 //! | [`Features`] | what the kernel and the area offer |
 //! | [`section`] | the operations, one contract for every architecture |
 //! | [`portable`] | the same operations as atomics, for threads that run no sections |
+//! | [`trial`] | whether this kernel restarts sections at all |
 //! | [`membarrier`] | fences that abort sections, light and heavy barriers |
 //!
 //! # Example
@@ -100,6 +101,7 @@ mod possible;
 mod refusal;
 mod registration;
 pub mod section;
+pub mod trial;
 mod unload;
 
 pub use area::{ThreadIds, thread_ids};
@@ -117,4 +119,13 @@ pub use unload::prepare_unload;
 #[doc(hidden)]
 pub mod testing {
     pub use crate::registration::testing::unregister_thread;
+
+    /// What a trial finds on a kernel that aborts no sections.
+    #[must_use]
+    pub fn trial_without_aborts(
+        disturbances: &[crate::trial::Disturbance],
+        rounds: u32,
+    ) -> crate::trial::Trial {
+        crate::trial::run_disarmed(disturbances, rounds)
+    }
 }

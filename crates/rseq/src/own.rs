@@ -74,7 +74,7 @@ pub(crate) fn leave() {
 }
 
 /// Bytes to register: all that the kernel advertises.
-fn size() -> Result<u32, RegistrationError> {
+pub(crate) fn size() -> Result<u32, RegistrationError> {
     let (size, align) = advertised();
     size_for(size, align)
 }
@@ -119,7 +119,8 @@ pub(crate) fn unregister(area: *mut Area, size: u32) -> bool {
     rseq(area, size, RSEQ_FLAG_UNREGISTER).is_ok()
 }
 
-fn rseq(area: *mut Area, size: u32, flags: libc::c_int) -> Result<(), i32> {
+/// The system call, for the calling thread. The error is the system's.
+pub(crate) fn rseq(area: *mut Area, size: u32, flags: libc::c_int) -> Result<(), i32> {
     // SAFETY: the area is this thread's, large and aligned enough; the kernel checks
     // everything else.
     let result = unsafe { libc::syscall(libc::SYS_rseq, area, size, flags, arch::SIGNATURE) };

@@ -79,6 +79,20 @@
 //! - Each descriptor is listed in `__rseq_cs_ptr_array`, retained at link time,
 //!   so that debuggers find the places where single-stepping must not stop.
 //!
+//! For trials of the kernel there is one more section, without an id (`wait_inside`),
+//! and a thread to run it in (`start_thread`):
+//!
+//! ```text
+//! area.rseq_cs = &descriptor                // 0, if not armed
+//! start:
+//!   if area.cpu_id != cpu          -> InVain
+//!   *inside = number                        // seen by others, whatever comes of it
+//!   up to `turns` times: if *flag (acquire) == number: *committed = number
+//! post_commit:                     -> Committed
+//!                                  -> InVain  // the turns are over
+//! signature; abort:                -> Aborted
+//! ```
+//!
 //! With `--cfg percid_inject` a body spins at numbered points: 1 after `start`,
 //! 2 with the id loaded, 3 before the commit.
 //!
@@ -96,6 +110,7 @@
 //! `*w`, a bit of `*w` keeps others out until the commit, and who finds it set gets
 //! `Aborted`. It serves every target, so it lies outside the arches.
 
+use core::ffi::c_void;
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use crate::Refusal;
@@ -133,6 +148,30 @@ mod body;
 mod body;
 
 pub(crate) use body::*;
+
+/// What a section waits for that does nothing else.
+pub(crate) struct Wait<'a> {
+    /// False: it is a section in name only, which nothing aborts.
+    pub(crate) armed: bool,
+    pub(crate) cpu: u32,
+    pub(crate) number: u32,
+    /// At least 1.
+    pub(crate) turns: u32,
+    pub(crate) inside: &'a AtomicU32,
+    pub(crate) flag: &'a AtomicU32,
+    pub(crate) committed: &'a AtomicU32,
+}
+
+/// How such a section ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waited {
+    Aborted,
+    Committed,
+    InVain,
+}
+
+/// Where a thread begins.
+pub(crate) type Entry = extern "C" fn(*mut c_void);
 
 /// The operations by one kind of index. What each does stands above, and what its
 /// caller owes in `crate::section`.

@@ -1,10 +1,11 @@
 //! The body of targets without sections: every operation refuses.
 
+use core::ffi::c_void;
 use core::ptr;
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use crate::Refusal;
-use crate::arch::Operations;
+use crate::arch::{Entry, Operations, Wait, Waited};
 use crate::area::Area;
 use crate::section::{Cpu, MmCid, Table, WordAddress};
 
@@ -33,6 +34,26 @@ pub(crate) fn own_area() -> *mut Area {
 
 pub(crate) fn libc_area() -> Option<(*mut Area, u32)> {
     None
+}
+
+/// # Safety
+///
+/// None.
+pub(crate) unsafe fn wait_inside(_: *mut Area, _: &Wait<'_>) -> Waited {
+    Waited::InVain
+}
+
+/// # Safety
+///
+/// None.
+pub(crate) unsafe fn start_thread(
+    _: i32,
+    _: *mut u8,
+    _: *mut u32,
+    _: Entry,
+    _: *mut c_void,
+) -> isize {
+    -1
 }
 
 /// Every operation refuses.

@@ -21,9 +21,11 @@ mod operations;
 #[path = "../status.rs"]
 mod status;
 mod thread;
+mod trial;
 
 pub(crate) use operations::{copy_through, load_through};
 pub(crate) use thread::{libc_area, own_area, set_thread_area, thread_area, thread_state};
+pub(crate) use trial::{start_thread, wait_inside};
 
 pub(crate) const SUPPORTED: bool = true;
 
