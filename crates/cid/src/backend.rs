@@ -4,6 +4,7 @@ use core::fmt;
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use percid_rseq::membarrier::{self, BarrierError};
+use percid_rseq::trial::{self, Disturbance, Trial};
 use percid_rseq::{Owner, Preserved, RegistrationError, registration};
 
 use crate::environment::requested;
@@ -11,6 +12,11 @@ use crate::environment::requested;
 /// Set at program start, it chooses a backend: `fallback` keeps percid from using
 /// sections; `table` has percid keep the process's ids although the kernel does.
 pub const BACKEND_VARIABLE: &str = "PERCID_BACKEND";
+
+/// Set at program start, it changes the trial of the kernel that comes with the first
+/// use: `skip` leaves it out, for sandboxes that kill who starts a thread; `fail` and
+/// `fail-fence` have it find that the kernel does not abort sections, or not by fences.
+pub const TRIAL_VARIABLE: &str = "PERCID_TRIAL";
 
 /// Where a section finds its cid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,6 +61,9 @@ pub enum Reason {
     NoFence(BarrierError),
     /// Threads cannot run sections.
     NoSections(RegistrationError),
+    /// This kernel does not restart sections that are disturbed like this: it was tried,
+    /// and one committed that should not have.
+    NotAborted(Disturbance),
 }
 
 impl fmt::Display for Reason {
@@ -76,6 +85,11 @@ impl fmt::Display for Reason {
                 "this kernel's rseq has no mm_cid (Linux 6.3 has), and percid cannot keep ids: {why}"
             ),
             Reason::NoSections(why) => why.fmt(f),
+            Reason::NotAborted(what) => write!(
+                f,
+                "this kernel does not restart sections after {what}: it is broken, and sections \
+                 would lose updates"
+            ),
         }
     }
 }
@@ -88,16 +102,27 @@ pub struct Backend {
     pub source: Source,
     /// Why.
     pub reason: Reason,
+    /// Whether the kernel was seen to abort sections that are preempted or signalled.
+    /// False where that could not be tried in full (pinning refused, a machine too
+    /// busy), was not asked for, or is of no matter; `percid doctor` tries for longer.
+    pub verified: bool,
 }
 
 impl Backend {
-    fn because(reason: Reason) -> Backend {
+    fn because(reason: Reason, verified: bool) -> Backend {
         let source = match reason {
             Reason::LibcRegisters | Reason::PercidRegisters => Source::MmCid,
             Reason::NoMmCid | Reason::TableRequested => Source::Table,
-            Reason::Requested | Reason::NoFence(_) | Reason::NoSections(_) => Source::Thread,
+            Reason::Requested
+            | Reason::NoFence(_)
+            | Reason::NoSections(_)
+            | Reason::NotAborted(_) => Source::Thread,
         };
-        Backend { source, reason }
+        Backend {
+            source,
+            reason,
+            verified: verified && source != Source::Thread,
+        }
     }
 }
 
@@ -114,6 +139,11 @@ impl Backend {
 /// }
 /// ```
 ///
+/// # Cost
+///
+/// The first time about half a millisecond, for a [trial](percid_rseq::trial) of the
+/// kernel; up to some ten on a machine that is busy. Afterwards a load.
+///
 /// # Fork and signals
 ///
 /// May be called from a signal handler. A child of `fork` keeps the choice.
@@ -121,24 +151,40 @@ impl Backend {
 pub fn backend() -> Backend {
     static CHOICE: AtomicU64 = AtomicU64::new(0);
     // Ordering: Relaxed. The choice is the number itself; the first one stands.
-    if let Some(reason) = decode(CHOICE.load(Ordering::Relaxed)) {
-        return Backend::because(reason);
+    if let Some(known) = decode(CHOICE.load(Ordering::Relaxed)) {
+        return known;
     }
     let _errno = Preserved::new();
     let mine = choose();
     match CHOICE.compare_exchange(0, encode(mine), Ordering::Relaxed, Ordering::Relaxed) {
-        Ok(_) => Backend::because(mine),
-        Err(first) => Backend::because(decode(first).unwrap_or(mine)),
+        Ok(_) => mine,
+        Err(first) => decode(first).unwrap_or(mine),
     }
 }
 
-/// Whether ids can be moved: sections of other CPUs can be fenced. Asked once.
-pub(crate) fn fences() -> bool {
+/// Whether sections of other CPUs can be [fenced](percid_rseq::membarrier::fence), and
+/// are aborted by it: membarrier answers, and a [trial](percid_rseq::trial) found nothing
+/// wrong. Without, domains have the thread as their source.
+///
+/// ```
+/// println!("fences: {}", percid_cid::fences());
+/// ```
+///
+/// # Cost
+///
+/// The first time about a quarter of a millisecond. Afterwards a load.
+///
+/// # Fork and signals
+///
+/// As [`backend`].
+#[must_use]
+pub fn fences() -> bool {
     static FENCES: AtomicU8 = AtomicU8::new(0);
     // Ordering: Relaxed. The answer is the number itself.
     match FENCES.load(Ordering::Relaxed) {
         0 => {
-            let works = membarrier::fence().is_ok();
+            let _errno = Preserved::new();
+            let works = membarrier::fence().is_ok() && tried(Kind::Fences).0.is_none();
             FENCES.store(1 + u8::from(works), Ordering::Relaxed);
             works
         }
@@ -146,28 +192,79 @@ pub(crate) fn fences() -> bool {
     }
 }
 
-fn choose() -> Reason {
-    let asked_for = |what| requested(BACKEND_VARIABLE).is_some_and(|value| value.as_str() == what);
-    if asked_for("fallback") {
-        return Reason::Requested;
-    }
-    match registration() {
-        Err(why) => Reason::NoSections(why),
-        Ok(found) if !found.features.mm_cid => match membarrier::fence() {
-            Ok(()) => Reason::NoMmCid,
-            Err(why) => Reason::NoFence(why),
-        },
-        Ok(_) if asked_for("table") && fences() => Reason::TableRequested,
-        Ok(found) => match found.owner {
-            Owner::Libc => Reason::LibcRegisters,
-            Owner::Percid => Reason::PercidRegisters,
-        },
+/// What a trial is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Threads,
+    Fences,
+}
+
+/// Tries the kernel: what it does not abort sections for, and whether it was seen to abort
+/// them otherwise. Nothing and no, where it is not to be tried.
+fn tried(kind: Kind) -> (Option<Disturbance>, bool) {
+    let disturbances = match kind {
+        Kind::Threads => &Disturbance::BY_THREADS,
+        Kind::Fences => &Disturbance::BY_FENCES,
+    };
+    let wanted = requested(TRIAL_VARIABLE);
+    match (wanted.as_ref().map_or("", |value| value.as_str()), kind) {
+        ("skip", _) => (None, false),
+        ("fail", Kind::Threads) | ("fail-fence", Kind::Fences) => (Some(disturbances[0]), false),
+        _ => {
+            let found: Trial = trial::run(disturbances, 1);
+            (found.broken(), found.confirms(disturbances))
+        }
     }
 }
 
+fn choose() -> Backend {
+    let unverified = |reason| Backend::because(reason, false);
+    let asked_for = |what| requested(BACKEND_VARIABLE).is_some_and(|value| value.as_str() == what);
+    if asked_for("fallback") {
+        return unverified(Reason::Requested);
+    }
+    let found = match registration() {
+        Err(why) => return unverified(Reason::NoSections(why)),
+        Ok(found) => found,
+    };
+    let reason = if !found.features.mm_cid {
+        if let Err(why) = membarrier::fence() {
+            return unverified(Reason::NoFence(why));
+        }
+        if !fences() {
+            return unverified(Reason::NotAborted(Disturbance::Fence));
+        }
+        Reason::NoMmCid
+    } else if asked_for("table") && fences() {
+        Reason::TableRequested
+    } else {
+        match found.owner {
+            Owner::Libc => Reason::LibcRegisters,
+            Owner::Percid => Reason::PercidRegisters,
+        }
+    };
+    match tried(Kind::Threads) {
+        (Some(what), _) => unverified(Reason::NotAborted(what)),
+        (None, verified) => Backend::because(reason, verified),
+    }
+}
+
+/// Set in the number of a choice that was verified.
+const VERIFIED: u64 = 1 << 8;
+
+/// A choice as a number that is not 0.
+fn encode(backend: Backend) -> u64 {
+    encode_reason(backend.reason) | if backend.verified { VERIFIED } else { 0 }
+}
+
+fn decode(code: u64) -> Option<Backend> {
+    let reason = decode_reason(code)?;
+    Some(Backend::because(reason, code & VERIFIED != 0))
+}
+
 /// A reason as a number that is not 0: what it is in the low byte, an error
-/// number above.
-fn encode(reason: Reason) -> u64 {
+/// number or the like from bit 32 on.
+fn encode_reason(reason: Reason) -> u64 {
     use RegistrationError as E;
     match reason {
         Reason::LibcRegisters => 1,
@@ -187,12 +284,13 @@ fn encode(reason: Reason) -> u64 {
         Reason::NoSections(E::AreaTooSmall) => 9,
         Reason::NoSections(E::NoThreadExit) => 10,
         Reason::NoSections(E::Refused(errno)) => 11 | u64::from(errno.cast_unsigned()) << 32,
+        Reason::NotAborted(what) => 16 | (what as u64) << 32,
         // The enum may grow; an unknown reason is still a reason.
         Reason::NoSections(_) => 12,
     }
 }
 
-fn decode(code: u64) -> Option<Reason> {
+fn decode_reason(code: u64) -> Option<Reason> {
     use RegistrationError as E;
     let errno = ((code >> 32) as u32).cast_signed();
     Some(match code as u8 {
@@ -210,6 +308,11 @@ fn decode(code: u64) -> Option<Reason> {
         11 | 12 => Reason::NoSections(E::Refused(errno)),
         13 => Reason::NoFence(BarrierError::Refused(errno)),
         14 => Reason::NoFence(BarrierError::Unsupported),
+        16 => Reason::NotAborted(
+            Disturbance::ALL
+                .into_iter()
+                .find(|&what| what as i32 == errno)?,
+        ),
         _ => return None,
     })
 }
@@ -237,8 +340,13 @@ mod tests {
             Reason::NoSections(E::NoThreadExit),
             Reason::NoSections(E::Refused(-1)),
             Reason::NoSections(E::Refused(i32::MAX)),
+            Reason::NotAborted(Disturbance::Preemption),
+            Reason::NotAborted(Disturbance::Signal),
         ] {
-            assert_eq!(decode(encode(reason)), Some(reason), "{reason}");
+            for verified in [false, true] {
+                let backend = Backend::because(reason, verified);
+                assert_eq!(decode(encode(backend)), Some(backend), "{reason}");
+            }
         }
         assert_eq!(decode(0), None);
     }

@@ -7,6 +7,7 @@
 //! | part | what it answers |
 //! | --- | --- |
 //! | [`backend`] | where this process's ids come from, and why |
+//! | [`fences`] | whether sections can be fenced |
 //! | [`Source`] | the kernel's `mm_cid`, a table, or the thread |
 //! | [`Limit`] | how many stripes may be touched |
 //! | [`Domain`] | ids that are narrower than the process's, or that the kernel does not keep |
@@ -40,7 +41,7 @@ mod sync;
 mod thread;
 
 #[cfg(not(loom))]
-pub use backend::{BACKEND_VARIABLE, Backend, Reason, Source, backend};
+pub use backend::{BACKEND_VARIABLE, Backend, Reason, Source, TRIAL_VARIABLE, backend, fences};
 #[cfg(not(loom))]
 pub use domain::{Bound, Domain, DomainBuilder, DomainError, DomainStats, Joined};
 #[cfg(not(loom))]

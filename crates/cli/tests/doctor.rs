@@ -65,6 +65,11 @@ fn json_has_what_is_promised() {
             assert!(answer[group].get(field).is_some(), "{group}.{field}");
         }
     }
+    for disturbance in ["preemption", "fence_of_cpu", "fence", "signal"] {
+        let verdict = answer["trial"][disturbance]["verdict"].as_str().unwrap();
+        assert!(["aborts", "unverified"].contains(&verdict), "{verdict}");
+    }
+    assert!(answer["backend"]["verified"].is_boolean());
     for feature in ["cpu_id", "node_id", "mm_cid", "slice_extension"] {
         assert!(
             answer["rseq"]["features"][feature].is_boolean(),
@@ -143,12 +148,31 @@ fn the_fallback_that_was_asked_for() {
     assert!(said.out.contains("on its fallback here"), "{}", said.out);
 }
 
+/// A kernel that does not restart sections, as the environment has it.
+#[test]
+fn a_broken_kernel_is_named() {
+    let mut asked = percid(&["doctor"]);
+    let said = run(asked.env("PERCID_TRIAL", "fail"));
+    assert_eq!(said.code, Some(3));
+    assert!(said.out.contains("on its fallback here"), "{}", said.out);
+    assert!(said.out.contains("PERCID_TRIAL=fail"), "{}", said.out);
+    if libc_registers() {
+        assert!(
+            said.out.contains("does not restart sections after"),
+            "{}",
+            said.out
+        );
+        assert!(said.out.contains("PERCID_BACKEND=fallback"), "{}", said.out);
+    }
+}
+
 #[test]
 fn variables_with_unknown_values_are_named() {
     let mut asked = percid(&["doctor", "--json"]);
     let said = run(asked
         .env("PERCID_BACKEND", "section")
         .env("PERCID_POSSIBLE_CPUS", "many")
+        .env("PERCID_TRIAL", "hard")
         .env("PERCID_BACKENDS", "fallback"));
     let answer = json(&said);
     let variables = answer["environment"].as_array().unwrap();
@@ -157,6 +181,7 @@ fn variables_with_unknown_values_are_named() {
         variables.iter().find(of_name).unwrap()["effect"].to_string()
     };
     assert!(effect("PERCID_BACKEND").contains("not a known value"));
+    assert!(effect("PERCID_TRIAL").contains("not a known value"));
     assert!(effect("PERCID_POSSIBLE_CPUS").contains("not a number"));
     assert!(effect("PERCID_BACKENDS").contains("does not look at it"));
     assert_ne!(

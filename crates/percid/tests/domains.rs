@@ -165,6 +165,23 @@ fn without_fences_a_domain_counts_by_thread() {
     assert_eq!(domain.stats().acquisitions, 0);
 }
 
+/// The same where the kernel makes them and they do not abort sections.
+#[test]
+fn with_fences_that_abort_nothing_a_domain_counts_by_thread() {
+    let ask = |child: &mut std::process::Command| {
+        child.env("PERCID_TRIAL", "fail-fence");
+    };
+    let name = "with_fences_that_abort_nothing_a_domain_counts_by_thread";
+    if !in_child(name, ask) {
+        return;
+    }
+    let domain = Domain::builder().build().expect("a domain");
+    assert_eq!(domain.source(), Source::Thread);
+    counts_exactly(&domain, 4);
+    assert_eq!(domain.stats().acquisitions, 0);
+    assert_ne!(backend().source, Source::Table);
+}
+
 /// What a domain costs on a machine with 512 possible CPUs, arenas excluded.
 #[test]
 fn a_domain_of_four_threads_on_512_cpus_is_small() {

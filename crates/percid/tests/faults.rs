@@ -282,3 +282,46 @@ fn locked_memory_stays_small() {
     let grown = resident() - before;
     assert!(grown < 8 << 20, "{grown} bytes locked for one counter");
 }
+
+/// A kernel that does not restart sections, as `PERCID_TRIAL=fail` has it.
+#[test]
+fn a_kernel_that_restarts_no_sections() {
+    let ask = |child: &mut std::process::Command| {
+        child.env("PERCID_TRIAL", "fail");
+    };
+    if !in_child("a_kernel_that_restarts_no_sections", ask) {
+        return;
+    }
+    counts_exactly();
+    let backend = backend();
+    assert_eq!(backend.source, Source::Thread);
+    assert!(!backend.verified);
+    assert_eq!(arena_stats().cid_stripes, 0);
+    if percid_rseq::enter_thread().is_ok() {
+        assert!(
+            matches!(backend.reason, Reason::NotAborted(_)),
+            "{backend:?}"
+        );
+        let text = backend.reason.to_string();
+        assert!(text.contains("does not restart sections"), "{text}");
+    }
+    let domain = percid::Domain::builder().build().expect("a domain");
+    assert_eq!(domain.source(), Source::Thread);
+}
+
+/// Where threads cannot be pinned, or not be started, the kernel is not tried in full.
+#[test]
+fn a_kernel_that_cannot_be_tried_is_unverified() {
+    let calls = &[libc::SYS_sched_setaffinity];
+    let name = "a_kernel_that_cannot_be_tried_is_unverified";
+    if !in_child(name, |child| forbid(child, calls)) {
+        return;
+    }
+    counts_exactly();
+    assert!(!backend().verified);
+    if let Ok(registration) = percid_rseq::registration()
+        && registration.features.mm_cid
+    {
+        assert_eq!(backend().source, Source::MmCid);
+    }
+}

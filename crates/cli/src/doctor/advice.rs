@@ -44,6 +44,20 @@ pub(super) fn on(facts: &Facts) -> Vec<Advice> {
             format!("{BACKEND_VARIABLE}=fallback asks for none: unset it"),
         ));
     }
+    let broken = match facts.backend.reason {
+        Reason::NotAborted(what) => Some(what),
+        _ => facts.trial.broken(),
+    };
+    if let Some(what) = broken {
+        advice.push(Advice::matters(
+            "restarts of sections",
+            format!(
+                "this kernel, {kernel}, does not restart sections after {what}: boot another \
+                 (arm64 on 6.19 and early 7.0 is known to be broken), and set \
+                 {BACKEND_VARIABLE}=fallback meanwhile"
+            ),
+        ));
+    }
     if let Some(why) = facts.rseq.refused {
         advice.push(Advice::matters("rseq", unregistered(why)));
     } else {

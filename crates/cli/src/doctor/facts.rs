@@ -5,7 +5,8 @@ use std::fs;
 use percid::{Backend, Counter};
 use percid_benches::cpus;
 use percid_benches::machine::Machine;
-use percid_cid::{BACKEND_VARIABLE, POSSIBLE_VARIABLE, requested};
+use percid_cid::{BACKEND_VARIABLE, POSSIBLE_VARIABLE, TRIAL_VARIABLE, requested};
+use percid_rseq::trial::{self, Disturbance, Trial, Verdict};
 use percid_rseq::{Owner, RegistrationError, membarrier};
 use serde::Serialize;
 
@@ -18,6 +19,8 @@ pub(super) struct Facts {
     pub(super) backend: Backend,
     pub(super) rseq: Rseq,
     pub(super) membarrier: Membarrier,
+    /// The long form of what every process tries at its first use.
+    pub(super) trial: Trial,
     pub(super) cpus: Cpus,
     pub(super) environment: Vec<Variable>,
     /// Address space that counters live in, or why there is none.
@@ -96,6 +99,7 @@ impl Facts {
                 private_expedited: commands.private_expedited,
                 private_expedited_rseq: commands.private_expedited_rseq,
             },
+            trial: trial_of_kernel(),
             cpus: Cpus {
                 possible: percid_rseq::possible_cpus(),
                 assumed: percid_cid::possible_cids(),
@@ -160,6 +164,26 @@ fn advertised() -> (Option<u32>, Option<u32>) {
     (value(AT_RSEQ_FEATURE_SIZE), value(AT_RSEQ_ALIGN))
 }
 
+/// Disturbs sections again and again, until each disturbance was seen to abort some or
+/// patience is over.
+fn trial_of_kernel() -> Trial {
+    const ROUNDS: u32 = 20;
+    const PATIENCE: u32 = 10;
+    let skip = requested(TRIAL_VARIABLE).is_some_and(|value| value.as_str() == "skip");
+    if skip || percid_rseq::enter_thread().is_err() {
+        return Trial::default();
+    }
+    let mut trial = Trial::default();
+    for _ in 0..PATIENCE {
+        trial = trial::run(&Disturbance::ALL, ROUNDS);
+        let known = |one| trial.verdict(one) != Verdict::Unverified;
+        if trial.broken().is_some() || Disturbance::ALL.into_iter().all(known) {
+            break;
+        }
+    }
+    trial
+}
+
 fn environment() -> Vec<Variable> {
     const TUNABLES: &str = "GLIBC_TUNABLES";
     const RSEQ: &str = "glibc.pthread.rseq=";
@@ -177,7 +201,8 @@ fn environment() -> Vec<Variable> {
             BACKEND_VARIABLE,
             match value.as_str() {
                 "fallback" => "percid uses no sections",
-                _ => "warning: not a known value, ignored; the only one is 'fallback'",
+                "table" => "percid keeps the process's ids although the kernel does",
+                _ => "warning: not a known value, ignored: 'fallback', 'table'",
             },
         );
     }
@@ -191,9 +216,21 @@ fn environment() -> Vec<Variable> {
             },
         );
     }
+    if let Some(value) = requested(TRIAL_VARIABLE) {
+        add(
+            TRIAL_VARIABLE,
+            match value.as_str() {
+                "skip" => "percid does not try the kernel at its first use",
+                "fail" => "percid believes that this kernel does not restart sections",
+                "fail-fence" => "percid believes that fences do not abort sections",
+                _ => "warning: not a known value, ignored: 'skip', 'fail', 'fail-fence'",
+            },
+        );
+    }
+    let known = [BACKEND_VARIABLE, POSSIBLE_VARIABLE, TRIAL_VARIABLE];
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
-        if name.starts_with("PERCID_") && ![BACKEND_VARIABLE, POSSIBLE_VARIABLE].contains(&&*name) {
+        if name.starts_with("PERCID_") && !known.contains(&&*name) {
             add(&name, "warning: percid does not look at it");
         }
     }

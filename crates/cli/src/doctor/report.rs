@@ -4,6 +4,7 @@ use std::fmt;
 
 use percid::Source;
 use percid_benches::machine::Libc;
+use percid_rseq::trial::{Disturbance, Trial, Verdict};
 use serde::Serialize;
 
 use super::advice::Advice;
@@ -24,6 +25,7 @@ pub(super) struct Report<'a> {
     cpus: Cpus,
     rseq: &'a Rseq,
     membarrier: &'a Membarrier,
+    trial: Tries,
     arena: Arena<'a>,
     environment: &'a [Variable],
     advice: &'a [Advice],
@@ -31,11 +33,64 @@ pub(super) struct Report<'a> {
 
 #[derive(Debug, Serialize)]
 struct Backend {
-    /// `mm_cid` or `thread`.
+    /// `mm_cid`, `table` or `thread`.
     source: &'static str,
     reason: String,
+    /// Whether this process has seen the kernel abort sections at its first use.
+    verified: bool,
     #[serde(skip)]
     text: String,
+}
+
+/// The trial of the kernel, by disturbance.
+#[derive(Debug, Serialize)]
+struct Tries {
+    preemption: Try,
+    fence_of_cpu: Try,
+    fence: Try,
+    signal: Try,
+}
+
+#[derive(Debug, Serialize)]
+struct Try {
+    /// `aborts`, `commits` (the kernel is broken), or `unverified`.
+    verdict: &'static str,
+    disturbed: u32,
+    committed: u32,
+}
+
+impl Tries {
+    fn new(trial: &Trial) -> Tries {
+        let of = |disturbance| {
+            let tally = trial.tally(disturbance);
+            Try {
+                verdict: match tally.verdict() {
+                    Verdict::Aborts => "aborts",
+                    Verdict::Commits => "commits",
+                    _ => "unverified",
+                },
+                disturbed: tally.disturbed,
+                committed: tally.committed,
+            }
+        };
+        Tries {
+            preemption: of(Disturbance::Preemption),
+            fence_of_cpu: of(Disturbance::FenceOfCpu),
+            fence: of(Disturbance::Fence),
+            signal: of(Disturbance::Signal),
+        }
+    }
+}
+
+impl fmt::Display for Try {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (committed, disturbed) = (self.committed, self.disturbed);
+        match self.verdict {
+            "aborts" => write!(f, "yes, {disturbed} of {disturbed}"),
+            "commits" => write!(f, "no: {committed} of {disturbed} went on"),
+            _ => write!(f, "unverified: none could be disturbed"),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -54,10 +109,12 @@ impl<'a> Report<'a> {
             backend: Backend {
                 source: match facts.backend.source {
                     Source::MmCid => "mm_cid",
+                    Source::Table => "table",
                     Source::Thread => "thread",
                     _ => "other",
                 },
                 reason: facts.backend.reason.to_string(),
+                verified: facts.backend.verified,
                 text: facts.backend.source.to_string(),
             },
             kernel: &facts.machine.kernel,
@@ -66,6 +123,7 @@ impl<'a> Report<'a> {
             cpus: facts.cpus,
             rseq: &facts.rseq,
             membarrier: &facts.membarrier,
+            trial: Tries::new(&facts.trial),
             arena: Arena {
                 reserved: facts.arena.as_ref().ok().copied(),
                 refused: facts.arena.as_ref().err().map(String::as_str),
@@ -109,6 +167,11 @@ impl fmt::Display for Report<'_> {
             &commands
         };
         line(f, "  all commands", commands)?;
+        writeln!(f, "sections are aborted")?;
+        line(f, "  by preemption", &self.trial.preemption)?;
+        line(f, "  by a fence of its CPU", &self.trial.fence_of_cpu)?;
+        line(f, "  by a fence of all CPUs", &self.trial.fence)?;
+        line(f, "  by a signal", &self.trial.signal)?;
         match (self.arena.reserved, self.arena.refused) {
             (Some(bytes), _) => line(
                 f,
