@@ -5,5 +5,9 @@
 //! | `metrics_server` | an HTTP server whose metrics are statics, scraped under load |
 //! | `opentelemetry` | counters that OpenTelemetry asks by callbacks |
 //! | `requests` | static counters that any thread adds to, checked against a sequential pass |
+//! | `stack` | Treiber's stack: a guard makes compare-and-exchange on pointers right |
+//! | `queue` | the queue of Michael and Scott: both ends may look at a node that is gone |
+//! | `map` | a hash map whose buckets are replaced, without a line that is unsafe |
+//! | `routes` | a table swapped under threads, and under tasks that wait inside their guards |
 //!
 //! Run one with `cargo run --release --example NAME`.

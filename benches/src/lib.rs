@@ -12,6 +12,7 @@
 //! | [`counter`] | the counter and its peers |
 //! | [`metrics`] | histograms, gauges, labels and shared files |
 //! | [`section`] | single operations in sections |
+//! | [`reclaim`] | reading what others replace, beside other ways to reclaim |
 //! | [`cid`] | the kernel's ids and a domain's |
 //!
 //! A further suite is a folder beside `counter`: one trait for each of its
@@ -28,6 +29,7 @@ pub mod machine;
 pub mod measure;
 pub mod metrics;
 pub mod plan;
+pub mod reclaim;
 pub mod record;
 mod resident;
 pub mod section;

@@ -2,14 +2,15 @@
 
 use crate::Error;
 use crate::compare::Comparison;
-use crate::{cid, counter, metrics, section};
+use crate::{cid, counter, metrics, reclaim, section};
 
 /// Every suite there is.
-pub static SUITES: [&Suite; 4] = [
+pub static SUITES: [&Suite; 5] = [
     &counter::SUITE,
     &metrics::SUITE,
     &section::SUITE,
     &cid::SUITE,
+    &reclaim::SUITE,
 ];
 
 /// The suite of that name.

@@ -36,6 +36,14 @@ impl<T: Default> ForkLock<T> {
         }
     }
 
+    #[cfg(loom)]
+    pub(crate) fn new(value: T) -> ForkLock<T> {
+        ForkLock {
+            holder: AtomicU32::new(FREE),
+            value: UnsafeCell::new(value),
+        }
+    }
+
     /// The lock, if nobody of this process has it.
     pub(crate) fn try_lock(&self) -> Option<Locked<'_, T>> {
         let mine = generation();

@@ -3,7 +3,9 @@
 //!
 //! | part | what it is for | when drop runs |
 //! | --- | --- | --- |
-//! | [`ReclaimDomain`] | linked structures: readers hold a [`Guard`] | after the last reader, in a later call to the domain |
+//! | [`CopyCell`] | small values that are copied out | the old value is freed before `replace` returns |
+//! | [`Atomic`] | a pointer that readers follow under a [`Guard`]: swappable values, linked structures | after the last reader, in a later call to the domain |
+//! | [`ReclaimDomain`] | what those stand on: one for each [`brand!`] | after the last reader, in a later call to the domain |
 //! | [`Reclaimer`] | the same for programs that pause | about two of its periods after the last reader |
 //! | [`Barriers`] | fences that many callers share | |
 //!
@@ -12,19 +14,29 @@
 //! Every part says what holds for it. Between `vfork` and `exec` use nothing of this
 //! crate.
 
+#[cfg_attr(loom, allow(dead_code, reason = "only the models run"))]
 mod barriers;
 #[cfg(not(loom))]
+mod copy_cell;
+#[cfg_attr(loom, allow(dead_code, reason = "only the models run"))]
+mod counted;
+#[cfg(not(loom))]
 mod domain;
-#[cfg(not(loom))]
+#[cfg_attr(loom, allow(dead_code, reason = "only the models run"))]
 mod fork_lock;
-#[cfg(not(loom))]
 mod generation;
 #[cfg(all(test, loom))]
 mod loom;
+#[cfg(not(loom))]
+mod pointers;
 mod sync;
 
 pub use barriers::{Barriers, Point};
 #[cfg(not(loom))]
+pub use copy_cell::CopyCell;
+#[cfg(not(loom))]
 pub use domain::{DomainStats, Guard, ReclaimDomain, Reclaimer};
 #[cfg(not(loom))]
 pub use percid_rseq::membarrier::BarrierError;
+#[cfg(not(loom))]
+pub use pointers::{Atomic, Brand, Global, Guarded, Lost, Owned};

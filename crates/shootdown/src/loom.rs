@@ -4,11 +4,13 @@
 
 use std::panic::{self, AssertUnwindSafe};
 
+use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU64, Ordering};
 use loom::thread;
 
-use crate::Barriers;
+use crate::fork_lock::ForkLock;
+use crate::{Barriers, counted};
 
 /// The mutant that `model` is must fail.
 #[track_caller]
@@ -99,5 +101,122 @@ fn a_fence_that_has_not_ended_is_found() {
                 barriers.wait_or_make(point, || kernel(memory)).unwrap();
             }
         });
+    });
+}
+
+/// A reader that counts itself, and what a grace period does around it: loom reports a read
+/// of an object that is not ordered before its end.
+fn counted(raise: Raise, lower: fn(&AtomicU64)) {
+    let shared = Arc::new(Readers {
+        phase: AtomicU64::new(0),
+        counts: [AtomicU64::new(0), AtomicU64::new(0)],
+        cell: AtomicU64::new(0),
+        objects: [UnsafeCell::new(7), UnsafeCell::new(7)],
+    });
+    let reader = {
+        let shared = Arc::clone(&shared);
+        thread::spawn(move || {
+            let count = raise(&shared);
+            let found = shared.cell.load(Ordering::Acquire) as usize;
+            // SAFETY: loom checks just that.
+            assert_eq!(shared.objects[found].with(|one| unsafe { *one }), 7);
+            lower(&shared.counts[count]);
+        })
+    };
+    shared.cell.store(1, Ordering::Release);
+    shared.phase.store(1, Ordering::Release);
+    loom::sync::atomic::fence(Ordering::SeqCst);
+    while !counted::is_left(&shared.counts[0]) {
+        thread::yield_now();
+    }
+    // SAFETY: as above.
+    shared.objects[0].with_mut(|one| unsafe { *one = 0 });
+    reader.join().unwrap();
+}
+
+struct Readers {
+    phase: AtomicU64,
+    counts: [AtomicU64; 2],
+    cell: AtomicU64,
+    objects: [UnsafeCell<u64>; 2],
+}
+
+/// Returns which count was raised.
+type Raise = fn(&Readers) -> usize;
+
+fn raise(readers: &Readers) -> usize {
+    let raised = counted::raise(&readers.phase, |phase| &readers.counts[phase as usize]);
+    usize::from(std::ptr::eq(raised, &raw const readers.counts[1]))
+}
+
+#[test]
+fn a_counted_reader_is_waited_for() {
+    loom::model(|| counted(raise, counted::lower));
+}
+
+/// The mutant does not look at the phase again.
+#[test]
+fn a_reader_that_does_not_look_again_is_found() {
+    let mutant: Raise = |readers| {
+        let phase = readers.phase.load(Ordering::Acquire) as usize;
+        readers.counts[phase].fetch_add(1, Ordering::Relaxed);
+        loom::sync::atomic::fence(Ordering::SeqCst);
+        phase
+    };
+    found(move || counted(mutant, counted::lower));
+}
+
+/// The mutant looks again without a fence.
+#[test]
+fn a_reader_without_a_fence_is_found() {
+    let mutant: Raise = |readers| {
+        loop {
+            let phase = readers.phase.load(Ordering::Acquire) as usize;
+            readers.counts[phase].fetch_add(1, Ordering::Relaxed);
+            if readers.phase.load(Ordering::Acquire) as usize == phase {
+                return phase;
+            }
+            counted::lower(&readers.counts[phase]);
+        }
+    };
+    found(move || counted(mutant, counted::lower));
+}
+
+/// The mutant leaves without release ordering.
+#[test]
+fn a_reader_that_leaves_early_is_found() {
+    found(|| {
+        counted(raise, |count| {
+            count.fetch_sub(1, Ordering::Relaxed);
+        });
+    });
+}
+
+/// A number that loom watches.
+struct Watched(UnsafeCell<u64>);
+
+impl Default for Watched {
+    fn default() -> Watched {
+        Watched(UnsafeCell::new(0))
+    }
+}
+
+/// Two threads change what a lock guards.
+#[test]
+fn a_lock_has_one_holder() {
+    loom::model(|| {
+        let lock = Arc::new(ForkLock::new(Watched::default()));
+        let change = |lock: &ForkLock<Watched>| {
+            // SAFETY: loom checks just that.
+            lock.lock().0.with_mut(|number| unsafe { *number += 1 });
+        };
+        let other = {
+            let lock = Arc::clone(&lock);
+            thread::spawn(move || change(&lock))
+        };
+        change(&lock);
+        other.join().unwrap();
+        // SAFETY: as above.
+        assert_eq!(lock.lock().0.with(|number| unsafe { *number }), 2);
     });
 }

@@ -69,6 +69,26 @@ fn guards_nest_beyond_the_seats_and_end_in_any_order() {
     assert_eq!(destroyed.count(), 1);
 }
 
+/// As ten thousand tasks would: a guard is an address, and the domain knows none of them.
+#[test]
+fn ten_thousand_guards_are_what_their_holders_keep() {
+    assert_eq!(size_of::<Guard<'_>>(), 8);
+    let domain = ReclaimDomain::new();
+    let guards: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| (0..2_500).map(|_| domain.enter()).collect::<Vec<_>>()))
+            .collect();
+        let threads = threads.into_iter();
+        threads
+            .flat_map(|one| one.join().expect("guards"))
+            .collect()
+    });
+    assert_eq!(domain.stats().holding, 10_000);
+    drop(guards);
+    assert_eq!(domain.stats().holding, 0);
+    domain.synchronize();
+}
+
 #[test]
 fn a_guard_goes_to_another_thread() {
     let domain = ReclaimDomain::new();

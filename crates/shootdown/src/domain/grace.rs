@@ -43,6 +43,8 @@
 //! old one. The other way round a counted reader is in the new phase while sections still
 //! retire to the old one what it has found.
 //!
+//! `checker` visits every state of small domains, and finds each of these left out.
+//!
 //! **Fork.** A child finds the lock free, whoever held it (`ForkLock`); then it cannot tell
 //! how far a choice had come. So it makes `phase` what `chosen` says, and runs a grace
 //! period of the other phase that chooses nothing before it goes on. Seats and counts of
@@ -57,7 +59,8 @@ use percid_rseq::membarrier;
 use super::ReclaimDomain;
 use super::retired::{Batch, Retired};
 use super::stripe::{self, FIRST, other};
-use crate::{Barriers, Point};
+use crate::generation::generation;
+use crate::{Barriers, Point, counted};
 
 /// Looks at the readers right after the fence, before it is left to the next caller: what
 /// readers that are quick need to leave.
@@ -67,8 +70,9 @@ const LOOKS: u32 = 32;
 #[derive(Default)]
 pub(crate) struct Grace {
     waiting: Option<Waiting>,
-    /// Numbers of grace periods whose objects are being destroyed.
-    destroying: Vec<u64>,
+    /// Numbers of grace periods whose objects are being destroyed, and in which process: a
+    /// child has none of its parent's other threads.
+    destroying: Vec<(u32, u64)>,
 }
 
 impl Grace {
@@ -104,7 +108,9 @@ impl Drop for Over<'_> {
         impl Drop for Destroyed<'_> {
             fn drop(&mut self) {
                 let mut grace = self.0.grace.lock();
-                grace.destroying.retain(|number| !self.1.contains(number));
+                grace
+                    .destroying
+                    .retain(|(_, number)| !self.1.contains(number));
             }
         }
 
@@ -117,18 +123,27 @@ impl Drop for Over<'_> {
 }
 
 /// Whether sections may be used by readers: they can be fenced. Asked once.
+#[inline(always)]
 pub(crate) fn sections() -> bool {
-    static ANSWER: AtomicU64 = AtomicU64::new(0);
     // Ordering: Relaxed. The answer is the number itself.
-    match ANSWER.load(Ordering::Relaxed) {
-        0 => {
-            let works = percid_cid::backend().source != percid_cid::Source::Thread
-                && membarrier::fence().is_ok();
-            ANSWER.store(1 + u64::from(works), Ordering::Relaxed);
-            works
-        }
-        known => known == 2,
+    match SECTIONS.load(Ordering::Relaxed) {
+        UNASKED => sections_slow(),
+        known => known == FENCED,
     }
+}
+
+const UNASKED: u64 = 0;
+const FENCED: u64 = 1;
+const UNFENCED: u64 = 2;
+
+static SECTIONS: AtomicU64 = AtomicU64::new(UNASKED);
+
+#[cold]
+fn sections_slow() -> bool {
+    let works =
+        percid_cid::backend().source != percid_cid::Source::Thread && membarrier::fence().is_ok();
+    SECTIONS.store(if works { FENCED } else { UNFENCED }, Ordering::Relaxed);
+    works
 }
 
 impl ReclaimDomain {
@@ -225,7 +240,7 @@ impl ReclaimDomain {
         // Ordering: Release pairs with the Acquire of `has_ended`.
         self.ended.store(ended.number, Ordering::Release);
         if !ended.objects.is_empty() {
-            grace.destroying.push(ended.number);
+            grace.destroying.push((generation(), ended.number));
             over.numbers.push(ended.number);
             // SAFETY: the argument above.
             over.batches.push(unsafe { Batch::new(ended.objects) });
@@ -261,7 +276,7 @@ impl ReclaimDomain {
         self.room
             .stripes()
             .all(|stripe| stripe::is_left(&stripe, phase))
-            && self.crowd[stripe::count_of(phase)].load(Ordering::Acquire) == 0
+            && counted::is_left(&self.crowd[stripe::count_of(phase)])
     }
 
     /// The number of the first grace period that begins after everything that the caller
@@ -279,7 +294,7 @@ impl ReclaimDomain {
 
     /// Whether what it frees has been destroyed.
     pub(crate) fn has_destroyed(&self, number: u64) -> bool {
-        let under_way = |one: &u64| *one <= number;
+        let under_way = |one: &(u32, u64)| one.0 == generation() && one.1 <= number;
         self.has_ended(number) && !self.grace.lock().destroying.iter().any(under_way)
     }
 

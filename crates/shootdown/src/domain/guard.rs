@@ -4,6 +4,8 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use crate::counted;
+
 /// Marks the address of a count; seats and counts are words, so their addresses have room.
 const COUNTED: usize = 1;
 
@@ -61,6 +63,22 @@ impl<'d, B> Guard<'d, B> {
             brand: PhantomData,
         }
     }
+
+    /// The same section, as one of a brand's domain.
+    ///
+    /// # Safety
+    ///
+    /// It is of the domain of that brand.
+    #[inline(always)]
+    pub(crate) unsafe fn branded<C>(self) -> Guard<'d, C> {
+        let place = self.place;
+        core::mem::forget(self);
+        Guard {
+            place,
+            life: PhantomData,
+            brand: PhantomData,
+        }
+    }
 }
 
 impl<B> Drop for Guard<'_, B> {
@@ -83,7 +101,7 @@ impl<B> Drop for Guard<'_, B> {
 fn leave_counted(count: usize) {
     let count = core::ptr::with_exposed_provenance_mut(count);
     // SAFETY: the count stays for the guard's life.
-    unsafe { AtomicU64::from_ptr(count) }.fetch_sub(1, Ordering::Release);
+    counted::lower(unsafe { AtomicU64::from_ptr(count) });
 }
 
 impl<B> fmt::Debug for Guard<'_, B> {

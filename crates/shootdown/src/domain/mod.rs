@@ -7,8 +7,11 @@
 //! | `grace` | when what was retired may be freed, and why |
 //! | `retired` | destructors |
 //! | `pace` | how much is retired before a grace period begins |
+//! | `checker` | every state of small domains, and mutants that are found |
 //! | `reclaimer` | a thread that does it, on request |
 
+#[cfg(test)]
+mod checker;
 mod grace;
 mod guard;
 mod pace;
@@ -18,15 +21,18 @@ mod stripe;
 
 use core::cell::Cell;
 use core::fmt;
+use core::panic::RefUnwindSafe;
 use core::sync::atomic::{AtomicU64, Ordering, fence};
 use std::thread;
 use std::time::Duration;
 
 use percid::{ArenaError, Room};
 
+pub(crate) use grace::sections;
 pub use guard::Guard;
 pub use reclaimer::Reclaimer;
 
+use crate::counted;
 use crate::fork_lock::ForkLock;
 use crate::sync::spin_once;
 use grace::Grace;
@@ -43,6 +49,8 @@ use stripe::{Enter, FIRST, Retire, WORDS};
 /// existed when it was retired have been dropped: inside a later `retire_with`, `flush`,
 /// `synchronize` or `barrier`, or in a [`Reclaimer`], if there is one. Of a program that
 /// retires steadily, that is the next or the next but one batch.
+///
+/// [`Atomic`](crate::Atomic) and its kin make this safe to read; this is what they stand on.
 ///
 /// ```
 /// use percid_shootdown::ReclaimDomain;
@@ -100,7 +108,7 @@ use stripe::{Enter, FIRST, Retire, WORDS};
 /// Where there are no sections, or no fence to restart them, every reader counts itself on
 /// a stripe of its thread, and what is retired goes to a list behind a lock. Where the
 /// kernel begins to refuse the fence later (a seccomp filter that is installed while the
-/// program runs), nothing is freed from then on.
+/// program runs), nothing is freed from then on, and who waits waits for ever.
 ///
 /// # Fork and signals
 ///
@@ -192,20 +200,9 @@ impl ReclaimDomain {
             Ok(stripe) => &stripe.words()[..2],
             Err(_) => &self.crowd,
         };
-        loop {
-            // Ordering: Acquire pairs with the choice of the phase: this reader sees what
-            // was unlinked before it. The fence pairs with the one after the choice: either
-            // this sees the choice, or the grace period sees the count.
-            let phase = self.phase.load(Ordering::Acquire);
-            let count = &counts[stripe::count_of(phase)];
-            count.fetch_add(1, Ordering::Relaxed);
-            fence(Ordering::SeqCst);
-            if self.phase.load(Ordering::Acquire) == phase {
-                return Guard::counted(count);
-            }
-            // Again as often as grace periods begin at this very moment.
-            count.fetch_sub(1, Ordering::Release);
-        }
+        Guard::counted(counted::raise(&self.phase, |phase| {
+            &counts[stripe::count_of(phase)]
+        }))
     }
 
     /// Has `destroy` called with `object` once no reader can reach it any more: never in
@@ -221,7 +218,9 @@ impl ReclaimDomain {
     /// - It is retired once, and in the domain whose guards protect its readers.
     /// - `destroy` may be called with it on any thread, at any later time.
     pub unsafe fn retire_with(&self, object: *mut u8, destroy: unsafe fn(*mut u8)) {
-        full_fence();
+        // Ordering: pairs with the choice of a phase: whoever is in the new one sees what the
+        // caller unlinked, or the section below sees the new one.
+        fence(Ordering::SeqCst);
         let retire = Retire {
             chosen: &self.chosen,
             capacity: self.pace.capacity(),
@@ -347,6 +346,9 @@ impl ReclaimDomain {
     }
 }
 
+/// What a panic can interrupt is a destructor, which runs when everything is in place.
+impl RefUnwindSafe for ReclaimDomain {}
+
 impl Default for ReclaimDomain {
     fn default() -> ReclaimDomain {
         ReclaimDomain::new()
@@ -385,14 +387,4 @@ pub struct DomainStats {
     pub waiting: bool,
     /// Grace periods that have ended.
     pub grace_periods: u64,
-}
-
-/// Orders what the caller unlinked before what it loads next.
-#[inline(always)]
-fn full_fence() {
-    // A locked instruction is one, and costs half of the other that there is.
-    #[cfg(target_arch = "x86_64")]
-    AtomicU64::new(0).swap(1, Ordering::SeqCst);
-    #[cfg(not(target_arch = "x86_64"))]
-    fence(Ordering::SeqCst);
 }

@@ -15,6 +15,7 @@ use percid_rseq::Refusal;
 use percid_rseq::section::{self, Index, WordAddress};
 
 use super::retired::Retired;
+use crate::counted;
 
 /// Seats of a cid: readers that may be inside at once without a read-modify-write. One line.
 pub(super) const SEATS: u32 = 8;
@@ -103,7 +104,7 @@ pub(super) fn is_left(stripe: &StripeRef<'_>, phase: u64) -> bool {
         StripeOwner::Cid(_) => words[..SEATS as usize]
             .iter()
             .all(|seat| seat.load(Ordering::Acquire) != phase),
-        _ => words[count_of(phase)].load(Ordering::Acquire) == 0,
+        _ => counted::is_left(&words[count_of(phase)]),
     }
 }
 

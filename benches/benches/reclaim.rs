@@ -1,0 +1,7 @@
+//! The suite `reclaim`, by criterion.
+
+mod common;
+
+fn main() {
+    common::main("reclaim");
+}

@@ -1,0 +1,12 @@
+//! Pointers that are safe to follow inside a guard of their domain.
+//!
+//! | file | its one idea |
+//! | --- | --- |
+//! | `brand` | a type that names one domain |
+//! | `atomic` | a pointer that is shared, and the words for what is in it |
+
+mod atomic;
+mod brand;
+
+pub use atomic::{Atomic, Guarded, Lost, Owned};
+pub use brand::{Brand, Global};

@@ -1,0 +1,187 @@
+//! What a child of `fork` finds.
+#![cfg(target_os = "linux")]
+
+#[allow(dead_code, reason = "more than is needed here")]
+#[path = "../../rseq/tests/support/seccomp.rs"]
+mod seccomp;
+mod support;
+
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{ForkResult, fork};
+use percid_rseq::membarrier;
+use percid_shootdown::{CopyCell, ReclaimDomain};
+use seccomp::{Fate, catch, forbid};
+use support::{Destroyed, retire};
+
+/// Runs `child` in a child, which has one thread; it must return true.
+#[track_caller]
+fn in_child(child: impl FnOnce() -> bool) {
+    // SAFETY: the child calls what this file promises for children, and ends without
+    // returning. It allocates, which glibc and musl allow after a fork.
+    match unsafe { fork() }.expect("a child") {
+        ForkResult::Child => {
+            // SAFETY: a child that hangs is ended by this.
+            unsafe { libc::alarm(60) };
+            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child));
+            // SAFETY: ends the child at once, without what the parent has registered.
+            unsafe { libc::_exit(i32::from(!outcome.unwrap_or(false))) };
+        }
+        ForkResult::Parent { child } => {
+            let status = waitpid(child, None).expect("the child's end");
+            assert_eq!(status, WaitStatus::Exited(child, 0));
+        }
+    }
+}
+
+#[test]
+fn a_guard_of_the_surviving_thread_holds_in_the_child() {
+    let domain = ReclaimDomain::new();
+    let destroyed = Destroyed::new();
+    let guard = domain.enter();
+    retire(&domain, &destroyed, 3);
+    in_child(|| {
+        domain.flush();
+        let held = destroyed.count() == 0;
+        drop(domain.enter());
+        domain.flush();
+        held && destroyed.count() == 0
+    });
+    drop(guard);
+}
+
+#[test]
+fn a_child_goes_on_by_itself() {
+    static DOMAIN: ReclaimDomain = ReclaimDomain::new();
+    let destroyed = Destroyed::new();
+    retire(&DOMAIN, &destroyed, 10);
+    DOMAIN.barrier();
+    in_child(|| {
+        let guard = DOMAIN.enter();
+        retire(&DOMAIN, &destroyed, 10);
+        drop(guard);
+        DOMAIN.barrier();
+        destroyed.count() == 20
+    });
+    DOMAIN.barrier();
+    assert_eq!(destroyed.count(), 10);
+}
+
+/// A thread that the child does not have is inside: nothing more is freed there, and it is
+/// said. Never is something freed too early.
+#[test]
+fn a_guard_of_another_thread_holds_everything_up_in_the_child() {
+    static DOMAIN: ReclaimDomain = ReclaimDomain::new();
+    let (inside, is_inside) = mpsc::channel();
+    let (leave, may_leave) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let guard = DOMAIN.enter();
+            let _ = inside.send(());
+            let _ = may_leave.recv();
+            drop(guard);
+        });
+        is_inside.recv().expect("a thread inside");
+        in_child(|| {
+            let destroyed = Destroyed::new();
+            retire(&DOMAIN, &destroyed, 10);
+            (0..10).for_each(|_| DOMAIN.flush());
+            let stats = DOMAIN.stats();
+            destroyed.count() == 0 && (stats.holding, stats.unfreed) == (1, 10)
+        });
+        drop(leave);
+    });
+}
+
+/// Forks while other threads are anywhere in the slow paths: the child finds no lock held.
+#[test]
+fn a_child_finds_no_lock_held() {
+    static DOMAIN: ReclaimDomain = ReclaimDomain::new();
+    static CELL: std::sync::LazyLock<CopyCell<u64>> = std::sync::LazyLock::new(|| CopyCell::new(0));
+    std::sync::LazyLock::force(&CELL);
+    let working = AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let destroyed = Destroyed::new();
+                while working.load(Ordering::Relaxed) {
+                    retire(&DOMAIN, &destroyed, 10);
+                    DOMAIN.flush();
+                    CELL.update(|value| value + 1);
+                }
+            });
+        }
+        /// Also if a child fails.
+        struct End<'a>(&'a AtomicBool);
+
+        impl Drop for End<'_> {
+            fn drop(&mut self) {
+                self.0.store(false, Ordering::Relaxed);
+            }
+        }
+
+        let _end = End(&working);
+        for _ in 0..40 {
+            in_child(|| {
+                let destroyed = Destroyed::new();
+                retire(&DOMAIN, &destroyed, 100);
+                DOMAIN.barrier();
+                let before = CELL.read();
+                CELL.update(|value| value + 1);
+                destroyed.count() == 100 && CELL.read() == before + 1
+            });
+        }
+    });
+}
+
+/// A sandbox that refuses the fence when it has worked before: nothing is freed, and
+/// nothing is freed too early.
+#[test]
+fn a_fence_that_is_refused_later_frees_nothing() {
+    if membarrier::fence().is_err() {
+        return println!("no fence here");
+    }
+    let cell = CopyCell::new(1);
+    let domain = ReclaimDomain::new();
+    drop(domain.enter());
+    let sections = percid::backend().source != percid::Source::Thread;
+    in_child(|| {
+        if catch(&[libc::SYS_membarrier], Fate::Errno(libc::EPERM)).is_err() {
+            return true;
+        }
+        let destroyed = Destroyed::new();
+        retire(&domain, &destroyed, 10);
+        (0..5).for_each(|_| domain.flush());
+        let freed = destroyed.count();
+        // What the parent's threads were at counts, too.
+        let before = CopyCell::<i32>::unfreed();
+        let old = cell.replace(2);
+        let leaked = CopyCell::<i32>::unfreed() - before;
+        let found = (old, cell.read());
+        // Without sections there is nothing to fence.
+        found == (1, 2) && (freed, leaked) == if sections { (0, 1) } else { (10, 0) }
+    });
+}
+
+/// A sandbox that refuses the fence from the start: everybody counts.
+#[test]
+fn without_a_fence_everything_works() {
+    if std::env::var_os("PERCID_TEST_INSIDE").is_some() {
+        return;
+    }
+    let this = std::env::current_exe().expect("the path of this test");
+    let mut command = Command::new(this);
+    command
+        .env("PERCID_TEST_INSIDE", "1")
+        .args(["--exact", "a_child_goes_on_by_itself"])
+        .arg("a_guard_of_the_surviving_thread_holds_in_the_child")
+        .arg("a_child_finds_no_lock_held");
+    forbid(&mut command, &[libc::SYS_membarrier]);
+    let output = command.output().expect("this test, once more");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("3 passed"), "{said}");
+}
