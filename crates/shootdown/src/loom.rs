@@ -104,14 +104,16 @@ fn a_fence_that_has_not_ended_is_found() {
     });
 }
 
-/// A reader that counts itself, and what a grace period does around it: loom reports a read
-/// of an object that is not ordered before its end.
+/// A reader that counts itself, and what grace periods do around it: loom reports a read
+/// of an object that is not ordered before its end. Two grace periods: one that comes to its
+/// count too late for the first is in the old phase of none, and must not be missed by the
+/// second.
 fn counted(raise: Raise, lower: fn(&AtomicU64)) {
     let shared = Arc::new(Readers {
         phase: AtomicU64::new(0),
         counts: [AtomicU64::new(0), AtomicU64::new(0)],
         cell: AtomicU64::new(0),
-        objects: [UnsafeCell::new(7), UnsafeCell::new(7)],
+        objects: [(); 3].map(|()| UnsafeCell::new(7)),
     });
     let reader = {
         let shared = Arc::clone(&shared);
@@ -123,14 +125,16 @@ fn counted(raise: Raise, lower: fn(&AtomicU64)) {
             lower(&shared.counts[count]);
         })
     };
-    shared.cell.store(1, Ordering::Release);
-    shared.phase.store(1, Ordering::Release);
-    loom::sync::atomic::fence(Ordering::SeqCst);
-    while !counted::is_left(&shared.counts[0]) {
-        thread::yield_now();
+    for old in 0..2 {
+        shared.cell.store(old + 1, Ordering::Release);
+        shared.phase.store(1 - old, Ordering::Release);
+        loom::sync::atomic::fence(Ordering::SeqCst);
+        while !counted::is_left(&shared.counts[old as usize]) {
+            thread::yield_now();
+        }
+        // SAFETY: as above.
+        shared.objects[old as usize].with_mut(|one| unsafe { *one = 0 });
     }
-    // SAFETY: as above.
-    shared.objects[0].with_mut(|one| unsafe { *one = 0 });
     reader.join().unwrap();
 }
 
@@ -138,7 +142,7 @@ struct Readers {
     phase: AtomicU64,
     counts: [AtomicU64; 2],
     cell: AtomicU64,
-    objects: [UnsafeCell<u64>; 2],
+    objects: [UnsafeCell<u64>; 3],
 }
 
 /// Returns which count was raised.

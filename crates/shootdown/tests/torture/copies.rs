@@ -10,7 +10,11 @@ use crate::disturbance::{disturb, handle, thread_id};
 use crate::{Fence, Run, cpus};
 
 /// Words of an object: so many that a reader is nearly always inside its section.
-const WORDS: usize = 2048;
+const WORDS: usize = 1 << 15;
+
+/// Words at either end that tell what it is. Copies are made from the end, so the first
+/// ones are read last.
+const ENDS: usize = 16;
 
 const POISON: u64 = u64::MAX;
 
@@ -34,9 +38,9 @@ impl Memory {
     }
 
     fn fill(&self, object: usize, value: u64) {
-        self.objects[object]
-            .iter()
-            .for_each(|word| word.store(value, Ordering::Relaxed));
+        let words = &self.objects[object];
+        let ends = words[..ENDS].iter().chain(&words[WORDS - ENDS..]);
+        ends.for_each(|word| word.store(value, Ordering::Relaxed));
     }
 
     fn link(&self, object: usize) {
@@ -51,7 +55,10 @@ impl Memory {
         // SAFETY: the pointer leads to one of the objects, which are never freed.
         let copied = retry(|| unsafe { section::copy_through(word, target, size_of_val(copy)) });
         match copied {
-            Ok(()) => Some(copy[0] != POISON && copy.iter().all(|&one| one == copy[0])),
+            Ok(()) => {
+                let mut ends = copy[..ENDS].iter().chain(&copy[WORDS - ENDS..]);
+                Some(copy[0] != POISON && ends.all(|&one| one == copy[0]))
+            }
             // Disturbed as often as it was tried.
             Err(Refusal::Aborted) => None,
             Err(refusal) => panic!("{refusal}"),
