@@ -1,6 +1,7 @@
 //! Every suite at the least effort: that the machinery is right, never how fast.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use percid_benches::Error;
@@ -17,9 +18,13 @@ const LEAST: Effort = Effort {
     budget: None,
 };
 
-/// One test for all of them: statics count for the whole process.
+/// Workloads have statics, which count for the whole process: tests that run suites take
+/// turns.
+static TURN: Mutex<()> = Mutex::new(());
+
 #[test]
 fn every_case_runs_and_every_comparison_has_its_figures() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     for suite in SUITES {
         let mut figures: Vec<Figure> = Vec::new();
         for job in plan(&[suite], &[1, 2, 3]) {
@@ -54,6 +59,7 @@ fn every_case_runs_and_every_comparison_has_its_figures() {
 /// Also the least budget leaves figures of everything, and no step out.
 #[test]
 fn a_budget_that_is_used_up_leaves_the_fewest_repetitions() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let none = Effort {
         repetitions: 50,
         processes: 10,
