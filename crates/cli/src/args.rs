@@ -8,7 +8,7 @@ use clap_complete::Shell;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::output::Output;
-use crate::{bench, doctor, manual, measure, report, top};
+use crate::{bench, doctor, manual, measure, report, sim, top};
 
 /// Most threads that one run may ask for.
 const MOST_THREADS: usize = 1024;
@@ -33,6 +33,9 @@ enum Command {
     Bench(Bench),
     /// Measure everything, and write it as one page with plots that opens without a network
     Report(Report),
+    /// Simulate policies for ids on machines of any size
+    #[command(subcommand)]
+    Sim(sim::args::Sim),
     /// Print a script that completes this command line
     Completions {
         /// The shell that reads it
@@ -177,6 +180,7 @@ impl Arguments {
             Command::Doctor(arguments) => doctor::run(arguments, &mut output),
             Command::Bench(arguments) => bench::run(arguments, &mut output),
             Command::Report(arguments) => report::run(arguments, &mut output),
+            Command::Sim(arguments) => sim::run(arguments, &mut output),
             Command::Completions { shell } => manual::completions(*shell, &mut output),
             Command::Man { command } => manual::page(command, &mut output),
             Command::Top(arguments) => top::run(arguments, &mut output),

@@ -65,6 +65,21 @@ pub(crate) enum Error {
     NoTerminal,
     #[error("the terminal failed: {0}")]
     Terminal(io::Error),
+    #[error("the lineage has no run '{name}'; its runs are: {known}")]
+    UnknownStand { name: String, known: String },
+    #[error("nothing was simulated: {0}")]
+    Sim(#[from] percid_sim::Error),
+    #[error("cannot read the trace '{}': {why}", path.display())]
+    NoTrace { path: PathBuf, why: io::Error },
+    #[error("'{}', {why}", path.display())]
+    Trace {
+        path: PathBuf,
+        why: percid_sim::TraceError,
+    },
+    #[error("cannot make a table with commas: {0}")]
+    Csv(#[from] csv::Error),
+    #[error("cannot make a plot: {0}")]
+    Plot(String),
     #[error("cannot write to the standard output: {0}")]
     Output(io::Error),
     #[error("cannot put the answer into JSON: {0}")]
@@ -82,7 +97,11 @@ impl Error {
             | Error::NothingInCommon { .. }
             | Error::NoCommand { .. }
             | Error::Counters { .. }
-            | Error::NoTerminal => Exit::Usage,
+            | Error::NoTerminal
+            | Error::UnknownStand { .. }
+            | Error::Sim(_)
+            | Error::NoTrace { .. }
+            | Error::Trace { .. } => Exit::Usage,
             Error::Unavailable { .. } => Exit::Unsupported,
             Error::Measure(percid_benches::Error::Unknown { .. }) => Exit::Usage,
             Error::Measure(percid_benches::Error::OtherIds { .. }) => Exit::Again,
@@ -90,7 +109,9 @@ impl Error {
             | Error::Results { .. }
             | Error::Output(_)
             | Error::Json(_)
-            | Error::Terminal(_) => Exit::Failed,
+            | Error::Terminal(_)
+            | Error::Csv(_)
+            | Error::Plot(_) => Exit::Failed,
         }
     }
 }

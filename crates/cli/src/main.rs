@@ -10,6 +10,7 @@ mod manual;
 mod measure;
 mod output;
 mod report;
+mod sim;
 mod source;
 mod table;
 mod target;

@@ -405,11 +405,7 @@ impl Engine {
                 self.threads[thread as usize].status = Status::Queued;
                 self.dispatch_then_place(at, thread);
             }
-            Status::Queued => {
-                if self.places.remove(at, thread) {
-                    self.place(thread, cpu);
-                }
-            }
+            Status::Queued if self.places.remove(at, thread) => self.place(thread, cpu),
             _ => {}
         }
         false

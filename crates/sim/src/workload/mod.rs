@@ -152,7 +152,7 @@ impl Kind {
             Kind::Bursts => {
                 "bursts of 5 ms with pauses between, beside one thread that never pauses"
             }
-            Kind::Roaming => "one thread that is moved to a random CPU again and again",
+            Kind::Roaming => "one thread that is moved to every CPU in turn, in a random order",
             Kind::Pool => "a pool with 4 threads for a third of the time, then 512, then 257",
             Kind::Cpuset => {
                 "threads within an eighth of the CPUs for half of the time, then anywhere"

@@ -1,4 +1,5 @@
-//! Threads that are moved to another CPU all the time: the maintainers' open question.
+//! Threads that are moved to another CPU all the time, to each in turn: the maintainers'
+//! open question.
 
 use std::rc::Rc;
 
@@ -12,6 +13,8 @@ pub(super) struct Roaming {
     specs: Vec<Spec>,
     hop: Time,
     cpus: Vec<Rc<CpuSet>>,
+    /// The CPUs of each thread's round that are left.
+    rounds: Vec<Vec<usize>>,
     computed: Vec<bool>,
 }
 
@@ -24,6 +27,7 @@ impl Roaming {
             specs: together(0, threads, Some(&start)),
             hop,
             cpus: cpus.iter().map(alone).collect(),
+            rounds: vec![Vec::new(); threads as usize],
             computed: vec![false; threads as usize],
         }
     }
@@ -40,7 +44,14 @@ impl Workload for Roaming {
         if *computed {
             return Step::Compute(self.hop);
         }
-        let cpu = dice.below(self.cpus.len() as u64) as usize;
-        Step::Allow(thread, Rc::clone(&self.cpus[cpu]))
+        let round = &mut self.rounds[thread as usize];
+        if round.is_empty() {
+            round.extend(0..self.cpus.len());
+            dice.shuffle(round);
+        }
+        match round.pop() {
+            Some(cpu) => Step::Allow(thread, Rc::clone(&self.cpus[cpu])),
+            None => Step::Compute(self.hop),
+        }
     }
 }
