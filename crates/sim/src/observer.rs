@@ -22,7 +22,7 @@ pub struct Window {
     pub held: u32,
     /// One more than the highest id that threads ran under.
     pub highest: u32,
-    /// `min(threads, allowed CPUs)` at its end.
+    /// The largest that `min(threads, allowed CPUs)` was in it.
     pub bound: u32,
 }
 
@@ -58,6 +58,7 @@ pub(crate) struct Observer {
     seen: Vec<bool>,
     window_end: Time,
     window_highest: u32,
+    window_bound: u32,
     pub(crate) windows: Vec<Window>,
     pub(crate) highest: Option<u32>,
     pub(crate) highest_bound: u32,
@@ -81,6 +82,7 @@ impl Observer {
             seen: Vec::new(),
             window_end: WINDOW,
             window_highest: 0,
+            window_bound: 0,
             windows: Vec::new(),
             highest: None,
             highest_bound: 0,
@@ -112,6 +114,7 @@ impl Observer {
         self.running[cpu as usize] = Some((id, now));
         let process = &world.processes[self.subject as usize];
         self.highest_bound = self.highest_bound.max(process.bound());
+        self.window_bound = self.window_bound.max(process.bound());
         self.most_threads = self.most_threads.max(process.users());
         let Some(id) = id else {
             return;
@@ -178,7 +181,7 @@ impl Observer {
                 distinct: self.seen.iter().filter(|&&seen| seen).count() as u32,
                 held,
                 highest: self.window_highest,
-                bound,
+                bound: std::mem::replace(&mut self.window_bound, bound).max(bound),
             });
             self.window_end += WINDOW;
             self.window_highest = 0;

@@ -183,11 +183,7 @@ fn finish(
         .map(|report| Placed { stand, report })
         .collect();
     let plots = match what.files.svg {
-        Some(_) => plot::all(
-            stand,
-            "Ids that threads ran under",
-            &reports.iter().collect::<Vec<_>>(),
-        )?,
+        Some(_) => plot::all(stand, &reports.iter().collect::<Vec<_>>())?,
         None => Vec::new(),
     };
     targets.write(costs, &placed, &[], &plots)
@@ -270,7 +266,7 @@ fn run_lineage(arguments: &Lineage, output: &mut Output) -> Result<(), Error> {
     let mut plots = Vec::new();
     for stand in &stands {
         let of: Vec<&Report> = runs.of(stand.name).collect();
-        plots.push((stand.name, plot::all(stand.name, stand.about, &of)?));
+        plots.push((stand.name, plot::all(stand.name, &of)?));
     }
     output.write(&table::comparisons(&comparisons))?;
     page.write(&page::of(&stands, &runs, &comparisons, &plots, &costs))?;

@@ -97,89 +97,100 @@ pub(super) fn bars(name: &str, title: &str, bars: &[Bar]) -> Result<Plot, Error>
     }
     Ok(Plot {
         name: name.to_owned(),
-        svg,
+        svg: styled(&svg),
     })
 }
 
-/// Distinct ids by window, for each policy, and the bound.
+/// Distinct ids by window: a small plot for each policy, all to the same scale.
 pub(super) fn ids(name: &str, title: &str, reports: &[&Report]) -> Result<Plot, Error> {
+    const COLUMNS: usize = 5;
+    const HEIGHT: usize = 150;
     let windows = || reports.iter().flat_map(|report| &report.ids.windows);
     let end = windows().map(|it| it.end).max().unwrap_or(1) as f64 / 1e9;
     let most = windows().map(|it| it.distinct.max(it.bound)).max();
-    let most = f64::from(most.unwrap_or(1)) * 1.08 + 0.5;
+    let most = f64::from(most.unwrap_or(1)) * 1.1 + 0.5;
+    let rows = reports.len().div_ceil(COLUMNS).max(1);
+    let height = 40 + HEIGHT * rows;
     let mut svg = String::new();
     {
-        let area = SVGBackend::with_string(&mut svg, (WIDTH, 380)).into_drawing_area();
+        let area = SVGBackend::with_string(&mut svg, (WIDTH, height as u32)).into_drawing_area();
         area.fill(&WHITE).map_err(fault)?;
-        let (plot, key) = area.split_horizontally(WIDTH - 140);
-        let mut chart = ChartBuilder::on(&plot)
-            .caption(title, (FONT, 16).into_font().color(&TEXT))
-            .margin(10)
-            .x_label_area_size(38)
-            .y_label_area_size(52)
-            .build_cartesian_2d(0.0..end, 0.0..most)
+        let heading = (FONT, 16).into_font().color(&TEXT);
+        let title = format!("{title}: distinct ids in 100 ms (dashed: the bound)");
+        area.draw(&Text::new(title, (12, 10), heading))
             .map_err(fault)?;
-        chart
-            .configure_mesh()
-            .light_line_style(TRANSPARENT)
-            .bold_line_style(GRID)
-            .axis_style(MUTED)
-            .x_desc("simulated seconds")
-            .y_desc("distinct ids in 100 ms")
-            .label_style((FONT, 12).into_font().color(&MUTED))
-            .x_labels(6)
-            .y_labels(6)
-            .y_label_formatter(&|y| format!("{y:.0}"))
-            .x_label_formatter(&|x| format!("{x:.1}"))
-            .draw()
-            .map_err(fault)?;
-        let middle = |window: &percid_sim::Window| (window.end as f64 - 5e7) / 1e9;
-        if let Some(first) = reports.first() {
-            let bound = first.ids.windows.iter();
-            let bound = bound.map(|it| (middle(it), f64::from(it.bound)));
-            chart
-                .draw_series(DashedLineSeries::new(bound, 4, 4, TEXT.stroke_width(1)))
-                .map_err(fault)?;
+        let (_, below) = area.split_vertically(36);
+        for (panel, report) in below.split_evenly((rows, COLUMNS)).iter().zip(reports) {
+            self::panel(panel, report, end, most)?;
         }
-        for report in reports {
-            let points = report.ids.windows.iter();
-            let points = points.map(|it| (middle(it), f64::from(it.distinct)));
-            let style = colour(report.policy).stroke_width(2);
-            chart
-                .draw_series(LineSeries::new(points, style))
-                .map_err(fault)?;
-        }
-        draw_key(&key, reports)?;
         area.present().map_err(fault)?;
     }
     Ok(Plot {
         name: name.to_owned(),
-        svg,
+        svg: styled(&svg),
     })
 }
 
-fn draw_key<B: DrawingBackend>(
+fn panel<B: DrawingBackend>(
     area: &DrawingArea<B, plotters::coord::Shift>,
-    reports: &[&Report],
+    report: &Report,
+    end: f64,
+    most: f64,
 ) -> Result<(), Error> {
-    let text = (FONT, 12).into_font().color(&TEXT);
-    let text = text.pos(Pos::new(HPos::Left, VPos::Center));
-    let entries = reports
+    let colour = colour(report.policy);
+    let mut chart = ChartBuilder::on(area)
+        .caption(report.policy, (FONT, 13).into_font().color(&colour))
+        .margin(6)
+        .x_label_area_size(20)
+        .y_label_area_size(30)
+        .build_cartesian_2d(0.0..end, 0.0..most)
+        .map_err(fault)?;
+    chart
+        .configure_mesh()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(GRID)
+        .axis_style(MUTED)
+        .label_style((FONT, 11).into_font().color(&MUTED))
+        .x_labels(3)
+        .y_labels(4)
+        .y_label_formatter(&|y| format!("{y:.0}"))
+        .x_label_formatter(&|x| format!("{x:.1} s"))
+        .draw()
+        .map_err(fault)?;
+    let middle = |window: &percid_sim::Window| (window.end as f64 - 5e7) / 1e9;
+    let windows = &report.ids.windows;
+    let bound = windows.iter().map(|it| (middle(it), f64::from(it.bound)));
+    chart
+        .draw_series(DashedLineSeries::new(bound, 4, 4, TEXT.stroke_width(1)))
+        .map_err(fault)?;
+    let points = windows
         .iter()
-        .map(|report| (report.policy, colour(report.policy)));
-    let bound = std::iter::once(("bound (dashed)", MUTED));
-    for ((name, colour), y) in bound.chain(entries).zip((44..).step_by(22)) {
-        let line = vec![(4, y), (24, y)];
-        area.draw(&PathElement::new(line, colour.stroke_width(3)))
-            .map_err(fault)?;
-        area.draw(&Text::new(name.to_owned(), (30, y), text.clone()))
-            .map_err(fault)?;
-    }
+        .map(|it| (middle(it), f64::from(it.distinct)));
+    chart
+        .draw_series(LineSeries::new(points, colour.stroke_width(2)))
+        .map_err(fault)?;
     Ok(())
 }
 
+/// The sizes and colours of texts as styles, which those of a page do not change.
+fn styled(svg: &str) -> String {
+    let mut styled = String::with_capacity(svg.len() + svg.len() / 8);
+    for (number, part) in svg.split("<text ").enumerate() {
+        if number > 0 {
+            styled += "<text ";
+            let tag = part.split_once('>').map_or(part, |(tag, _)| tag);
+            let value = |name: &str| Some(tag.split_once(name)?.1.split_once('"')?.0);
+            if let (Some(size), Some(fill)) = (value("font-size=\""), value("fill=\"")) {
+                styled += &format!("style=\"font-size:{size}px;fill:{fill}\" ");
+            }
+        }
+        styled += part;
+    }
+    styled
+}
+
 /// The plots of a workload's reports: time for ids, ids in time, and where ids come back.
-pub(super) fn all(stand: &str, about: &str, reports: &[&Report]) -> Result<Vec<Plot>, Error> {
+pub(super) fn all(stand: &str, reports: &[&Report]) -> Result<Vec<Plot>, Error> {
     let percent = |share| format!("{} %", super::table::percent(share));
     let time: Vec<Bar> = reports
         .iter()
@@ -203,7 +214,7 @@ pub(super) fn all(stand: &str, about: &str, reports: &[&Report]) -> Result<Vec<P
             "Share of busy CPU time for ids (dark: waiting for locks)",
             &time,
         )?,
-        ids(&format!("{stand}-ids"), about, reports)?,
+        ids(&format!("{stand}-ids"), stand, reports)?,
     ];
     if reports.iter().any(|report| report.ids.pauses > 0) {
         let pauses = reports.iter().map(|report| Bar {
@@ -219,4 +230,31 @@ pub(super) fn all(stand: &str, about: &str, reports: &[&Report]) -> Result<Vec<P
         )?);
     }
     Ok(plots)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_keep_their_size_in_a_page() {
+        let bar = Bar {
+            policy: "thread",
+            value: 0.5,
+            part: 0.1,
+            text: "a < b".to_owned(),
+        };
+        let plot = bars("name", "title", &[bar]).unwrap();
+        assert_eq!(
+            plot.svg.matches("<text ").count(),
+            plot.svg.matches("style=\"font-size:").count()
+        );
+        assert!(plot.svg.contains("a &lt; b"), "{}", plot.svg);
+    }
+
+    #[test]
+    fn nothing_to_plot_is_a_plot() {
+        assert!(bars("name", "title", &[]).is_ok());
+        assert!(ids("name", "title", &[]).is_ok());
+    }
 }

@@ -9,6 +9,7 @@ pub(super) fn percent(share: f64) -> String {
     let percent = share * 100.0;
     match percent {
         0.0 => "0".to_owned(),
+        ..0.0001 => "<0.0001".to_owned(),
         ..0.01 => format!("{percent:.4}"),
         ..1.0 => format!("{percent:.3}"),
         ..10.0 => format!("{percent:.2}"),
@@ -20,7 +21,8 @@ pub(super) fn percent(share: f64) -> String {
 pub(super) fn each(count: f64) -> String {
     match count {
         0.0 => "0".to_owned(),
-        ..0.0001 => format!("{count:.6}"),
+        ..0.00001 => "<0.00001".to_owned(),
+        ..0.001 => format!("{count:.5}"),
         ..0.1 => format!("{count:.4}"),
         _ => format!("{count:.2}"),
     }
@@ -169,9 +171,10 @@ mod tests {
     #[test]
     fn small_shares_are_not_nothing() {
         assert_eq!(percent(0.0), "0");
-        assert_eq!(percent(0.000_001), "0.0001");
+        assert_eq!(percent(0.000_002), "0.0002");
+        assert_eq!(percent(1e-9), "<0.0001");
         assert_eq!(percent(0.4321), "43.2");
-        assert_eq!(each(0.000_01), "0.000010");
+        assert_eq!(each(0.000_01), "0.00001");
         assert_eq!(each(2.0), "2.00");
     }
 

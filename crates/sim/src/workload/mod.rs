@@ -158,7 +158,7 @@ impl Kind {
                 "threads within an eighth of the CPUs for half of the time, then anywhere"
             }
             Kind::Oscillate => {
-                "a pool whose size swings from three quarters of the CPUs to five quarters, in 100 ms"
+                "a pool whose size swings from three quarters of the CPUs to five quarters and back in 400 ms"
             }
         }
     }

@@ -12,6 +12,9 @@ use crate::machine::Machine;
 const WORK: Time = 200 * MICROSECOND;
 const REST: Time = 20 * MICROSECOND;
 
+/// An oscillating pool is as large again after this.
+const SWING: Time = 400 * MILLISECOND;
+
 /// How often the manager looks.
 const LOOK: Time = MILLISECOND;
 
@@ -35,7 +38,7 @@ impl Plan {
             },
             Plan::Widened { .. } => all,
             Plan::Oscillating { least, most } => {
-                let swing = 100 * MILLISECOND;
+                let swing = SWING;
                 let phase = now % swing;
                 let way = phase.min(swing - phase) * 2;
                 least + ((u64::from(most - least) * way) / swing) as u32
