@@ -7,6 +7,7 @@
 //! | [`Atomic`] | a pointer that readers follow under a [`Guard`]: swappable values, linked structures | after the last reader, in a later call to the domain |
 //! | [`ReclaimDomain`] | what those stand on: one for each [`brand!`] | after the last reader, in a later call to the domain |
 //! | [`Reclaimer`] | the same for programs that pause | about two of its periods after the last reader |
+//! | [`lazy::LazyCell`] | shared values that are replaced now and then: readers hold a [`lazy::Lease`] | before `store` returns, or when the last lease of that value ends |
 //! | [`Barriers`] | fences that many callers share | |
 //!
 //! # Fork and signals
@@ -25,6 +26,8 @@ mod domain;
 #[cfg_attr(loom, allow(dead_code, reason = "only the models run"))]
 mod fork_lock;
 mod generation;
+#[cfg(not(loom))]
+pub mod lazy;
 #[cfg(all(test, loom))]
 mod loom;
 #[cfg(not(loom))]

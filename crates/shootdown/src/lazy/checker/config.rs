@@ -1,0 +1,125 @@
+//! How large the modelled world is, and what may happen in it.
+
+/// How large, and what may happen.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Config {
+    pub(super) readers: usize,
+    pub(super) writers: usize,
+    /// Where readers run; each has its stripe of slots.
+    pub(super) cpus: u8,
+    pub(super) ways: u8,
+    pub(super) cells: u8,
+    /// Addresses that objects may have.
+    pub(super) objects: u8,
+    /// Loads of each reader.
+    pub(super) loads: u8,
+    /// Stores of each writer.
+    pub(super) stores: u8,
+    /// Stores by plain instructions wait in a buffer of their CPU, as on x86.
+    pub(super) buffers: bool,
+    /// Policies.
+    pub(super) clears: bool,
+    pub(super) empties: bool,
+    pub(super) filter: bool,
+    /// Dying objects that a shootdown waits for.
+    pub(super) batch: u32,
+    /// Any lease may be left by the door.
+    pub(super) door: bool,
+    /// Fences may be refused.
+    pub(super) refuses: bool,
+    /// Every slot holds the first cell's object already.
+    pub(super) warm: bool,
+    /// Steps of a procedure that nobody else can tell apart are joined.
+    pub(super) joins: bool,
+    /// A miss counts in one step, and a store is one.
+    pub(super) whole: bool,
+    /// Readers are not preempted while they resolve marks or tend.
+    pub(super) calm: bool,
+    pub(super) kernel: Kernel,
+    pub(super) reader: Reader,
+}
+
+/// What a fence does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kernel {
+    Sound,
+    /// It is a memory barrier on every CPU, but aborts no section: the command without
+    /// `_RSEQ`.
+    NoAbort,
+    /// It aborts sections, and is no memory barrier.
+    NoBarrier,
+}
+
+/// What is not a procedure, and its shortcuts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reader {
+    Sound,
+    /// A hit loads the pointer first.
+    PointerFirst,
+    /// A hit does not load `dying`.
+    IgnoresMarks,
+    /// The cell is not read again after a hit.
+    ReadsOnce,
+    /// A lease is left by a plain store and a look at the mark after it.
+    LeavesPlainly,
+    /// A miss loads the cell, and then counts.
+    CountsLate,
+    /// What a cell holds counts for one, not for as many as there can be readers.
+    NoBias,
+    /// Who cannot run sections leaves as if it had the lock.
+    DoorWithoutLock,
+    /// A slot's bit stands for all slots of its stripe.
+    BitPerStripe,
+    /// A slot is written by one section, over whatever is there, without a claim: the
+    /// simple slot.
+    Overwrites,
+}
+
+impl Config {
+    pub(super) const SMALL: Config = Config {
+        readers: 2,
+        writers: 1,
+        cpus: 2,
+        ways: 1,
+        cells: 1,
+        objects: 3,
+        loads: 1,
+        stores: 1,
+        buffers: false,
+        clears: false,
+        empties: false,
+        filter: true,
+        batch: 1,
+        door: false,
+        refuses: false,
+        warm: false,
+        joins: false,
+        whole: false,
+        calm: false,
+        kernel: Kernel::Sound,
+        reader: Reader::Sound,
+    };
+
+    /// With fewer steps.
+    pub(super) const fn coarse(self) -> Config {
+        Config {
+            joins: true,
+            whole: true,
+            calm: true,
+            ..self
+        }
+    }
+
+    pub(super) fn threads(&self) -> usize {
+        self.readers + self.writers
+    }
+
+    /// Each writer has a CPU to itself.
+    pub(super) fn all_cpus(&self) -> usize {
+        usize::from(self.cpus) + self.writers
+    }
+
+    pub(super) fn slots(&self) -> u8 {
+        self.cpus * self.ways
+    }
+}

@@ -1,0 +1,156 @@
+//! The protocol as it is: nothing is found in any reachable state.
+
+use super::super::protocol::Sound;
+use super::config::Config;
+use super::explore;
+
+fn holds(name: &str, config: Config) {
+    let found = explore::<Sound>(name, config, 2);
+    assert_eq!(found, None, "{name}");
+}
+
+/// Every step by itself.
+#[test]
+fn two_readers_and_a_store() {
+    holds("two readers, one store", Config::SMALL);
+}
+
+#[test]
+fn two_readers_and_a_store_on_x86() {
+    let config = Config {
+        buffers: true,
+        ..Config::SMALL
+    };
+    holds("two readers, one store, buffers", config.coarse());
+}
+
+#[test]
+fn two_stores() {
+    let config = Config {
+        stores: 2,
+        ..Config::SMALL
+    };
+    holds("two readers, two stores", config.coarse());
+}
+
+#[test]
+fn two_cells() {
+    let config = Config {
+        cells: 2,
+        ..Config::SMALL
+    };
+    holds("two cells", config.coarse());
+}
+
+#[test]
+fn several_ways() {
+    let config = Config {
+        ways: 2,
+        cpus: 1,
+        clears: true,
+        stores: 2,
+        ..Config::SMALL
+    };
+    holds("two ways of one stripe", config.coarse());
+}
+
+/// Threads that run no sections leave by the door.
+#[test]
+fn the_door() {
+    let config = Config {
+        door: true,
+        ..Config::SMALL
+    };
+    holds("the door", config.coarse());
+}
+
+#[test]
+fn refused_fences() {
+    let config = Config {
+        refuses: true,
+        ..Config::SMALL
+    };
+    holds("refused fences", config.coarse());
+}
+
+#[test]
+fn emptied_slots_and_cleared_bits() {
+    let config = Config {
+        empties: true,
+        clears: true,
+        ..Config::SMALL
+    };
+    holds("emptied slots, cleared bits", config.coarse());
+}
+
+#[test]
+fn without_the_filter() {
+    let config = Config {
+        readers: 1,
+        cpus: 1,
+        filter: false,
+        batch: 2,
+        loads: 2,
+        stores: 3,
+        ..Config::SMALL
+    };
+    holds("without the filter", config.coarse());
+}
+
+#[test]
+#[ignore = "long: ci/checker.sh"]
+fn two_loads() {
+    let config = Config {
+        loads: 2,
+        ..Config::SMALL
+    };
+    holds("two loads each", config.coarse());
+}
+
+#[test]
+#[ignore = "long: ci/checker.sh"]
+fn three_readers() {
+    let config = Config {
+        readers: 3,
+        ..Config::SMALL
+    };
+    holds("three readers", config.coarse());
+}
+
+#[test]
+#[ignore = "long: ci/checker.sh"]
+fn two_reclaimers() {
+    let config = Config {
+        writers: 2,
+        objects: 4,
+        ..Config::SMALL
+    };
+    holds("two reclaimers", config.coarse());
+}
+
+#[test]
+#[ignore = "long: ci/checker.sh"]
+fn two_stores_on_x86() {
+    let config = Config {
+        buffers: true,
+        stores: 2,
+        ..Config::SMALL
+    };
+    holds("two readers, two stores, buffers", config.coarse());
+}
+
+/// Every policy, in two cells.
+#[test]
+#[ignore = "long: ci/checker.sh"]
+fn all_of_it() {
+    let config = Config {
+        cells: 2,
+        clears: true,
+        empties: true,
+        filter: false,
+        door: true,
+        refuses: true,
+        ..Config::SMALL
+    };
+    holds("all of it", config.coarse());
+}

@@ -1,0 +1,185 @@
+//! When and how idle references are taken away, and what that saved.
+
+use core::fmt;
+
+use percid::Counter;
+
+/// Ways to make fewer fences, which interrupt every running thread. They compose; each has
+/// a counter in [`ShootdownStats`] that shows what it saved.
+///
+/// ```
+/// use percid_shootdown::lazy::{LazyDomain, Policy};
+///
+/// let domain = LazyDomain::new(Policy::new().batch(16).switch_away(true));
+/// # drop(domain);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    pub(super) switch_away: bool,
+    pub(super) batch: u32,
+    pub(super) filter: bool,
+    pub(super) clear_bits: bool,
+    pub(super) check: bool,
+}
+
+impl Policy {
+    /// One shootdown for each object, at once; slots are read before they are marked; bits
+    /// are cleared where a slot is used again. In debug builds every object is checked.
+    #[must_use]
+    pub const fn new() -> Policy {
+        Policy {
+            switch_away: false,
+            batch: 1,
+            filter: true,
+            clear_bits: true,
+            check: cfg!(debug_assertions),
+        }
+    }
+
+    /// Switch away on the last leave: a lease whose cell holds something else by now takes
+    /// the object out of its slot, so that a shootdown does not find it there.
+    ///
+    /// Costs a store's mark on the old object.
+    #[must_use]
+    pub const fn switch_away(self, on: bool) -> Policy {
+        Policy {
+            switch_away: on,
+            ..self
+        }
+    }
+
+    /// Dying objects wait until there are `objects`, and share one fence;
+    /// [`LazyDomain::flush`](super::LazyDomain::flush) does not wait.
+    ///
+    /// # Panics
+    ///
+    /// If `objects` is 0.
+    #[must_use]
+    pub const fn batch(self, objects: u32) -> Policy {
+        assert!(objects > 0, "an empty batch");
+        Policy {
+            batch: objects,
+            ..self
+        }
+    }
+
+    /// Filter by reading slots: one that holds another object is not marked, and an object
+    /// that no slot holds needs no fence.
+    #[must_use]
+    pub const fn filter(self, on: bool) -> Policy {
+        Policy { filter: on, ..self }
+    }
+
+    /// Clear the mask on switch-away: a slot that is used for another object is taken out of
+    /// the former one's mask, so that a shootdown does not visit it.
+    #[must_use]
+    pub const fn clear_bits(self, on: bool) -> Policy {
+        Policy {
+            clear_bits: on,
+            ..self
+        }
+    }
+
+    /// After each shootdown look at every slot of every cid; then fill the dropped value
+    /// with a pattern, keep its memory for a while, and look whether the pattern is still
+    /// there. On in debug builds.
+    ///
+    /// # Panics
+    ///
+    /// A domain that finds a slot that leads to a dead object, or a written pattern,
+    /// aborts the process: memory is corrupt.
+    #[must_use]
+    pub const fn check(self, on: bool) -> Policy {
+        Policy { check: on, ..self }
+    }
+}
+
+impl Default for Policy {
+    fn default() -> Policy {
+        Policy::new()
+    }
+}
+
+/// What a domain has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ShootdownStats {
+    /// Objects made.
+    pub made: u64,
+    /// Objects whose value was dropped.
+    pub freed: u64,
+    /// Loads that were not served by a slot.
+    pub misses: u64,
+    /// Of these, leases that stayed counted: every way was in use, or there are no
+    /// sections here.
+    pub counted: u64,
+    /// Leases that were left by the door: their thread could run no section.
+    pub orphaned: u64,
+    /// Batches that were shot down.
+    pub shootdowns: u64,
+    /// Fences that they made or shared.
+    pub barriers: u64,
+    /// Fences that were refused.
+    pub refused: u64,
+    /// Slots that were looked at.
+    pub visits: u64,
+    /// Slots that were marked.
+    pub marks: u64,
+    /// Marks that were left to the holder of a lease.
+    pub left_to_holders: u64,
+    /// Objects that no slot had ever cached: freed by their last count.
+    pub never_cached: u64,
+    /// Saved by [`batch`](Policy::batch): objects that shared the fence of another.
+    pub saved_by_batch: u64,
+    /// Saved by [`filter`](Policy::filter): slots that were not marked.
+    pub saved_by_filter: u64,
+    /// Saved by the filter, too: batches that needed no fence at all.
+    pub saved_barriers: u64,
+    /// Saved by [`clear_bits`](Policy::clear_bits): visits.
+    pub saved_by_clear_bits: u64,
+    /// Saved by [`switch_away`](Policy::switch_away): slots that were emptied by those who
+    /// left them.
+    pub saved_by_switch_away: u64,
+}
+
+macro_rules! counts {
+    ($($name:ident),* $(,)?) => {
+        /// The counters behind [`ShootdownStats`].
+        #[derive(Default)]
+        pub(super) struct Counts {
+            $(pub(super) $name: Counter,)*
+        }
+
+        impl Counts {
+            pub(super) fn stats(&self) -> ShootdownStats {
+                ShootdownStats { $($name: self.$name.sum(),)* }
+            }
+        }
+    };
+}
+
+counts! {
+    made,
+    freed,
+    misses,
+    counted,
+    orphaned,
+    shootdowns,
+    barriers,
+    refused,
+    visits,
+    marks,
+    left_to_holders,
+    never_cached,
+    saved_by_batch,
+    saved_by_filter,
+    saved_barriers,
+    saved_by_clear_bits,
+    saved_by_switch_away,
+}
+
+impl fmt::Debug for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.stats().fmt(f)
+    }
+}

@@ -1,0 +1,133 @@
+//! A counted reference.
+
+use core::fmt;
+use core::marker::PhantomData;
+use core::ops::Deref;
+use core::ptr::NonNull;
+use core::sync::atomic::Ordering;
+use std::sync::Arc;
+
+use super::domain::LazyDomain;
+use super::inner::Inner;
+use super::object::{Header, Shell, value_of};
+
+/// A counted reference to a value that cells may hold, as an [`Arc`] is.
+///
+/// Drop of the value runs when the last `Shared` and the last cell have given it up: at
+/// once if no lease is out, otherwise when the last lease ends; in the thread that ends it.
+///
+/// ```
+/// use percid_shootdown::lazy::Shared;
+///
+/// let one = Shared::new(String::from("routes"));
+/// let two = one.clone();
+/// assert_eq!(*two, "routes");
+/// ```
+///
+/// # Cost
+///
+/// Two cache lines and the value. A clone or drop is an atomic read-modify-write. Drop of
+/// the last one that no slot has cached makes no fence.
+///
+/// # Fork and signals
+///
+/// Drop may run the value's destructor, which few signal handlers may; inside of
+/// [`in_handler`](super::in_handler) it does not.
+pub struct Shared<T> {
+    header: NonNull<Header>,
+    value: PhantomData<Arc<T>>,
+}
+
+// SAFETY: as for Arc: shared and dropped by any thread.
+unsafe impl<T: Send + Sync> Send for Shared<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send + Sync> Sync for Shared<T> {}
+
+impl<T: Send + Sync + 'static> Shared<T> {
+    /// A value in the process's domain.
+    #[must_use]
+    pub fn new(value: T) -> Shared<T> {
+        LazyDomain::process().share(value)
+    }
+}
+
+impl<T> Shared<T> {
+    pub(super) fn in_domain(domain: &Arc<Inner>, value: T) -> Shared<T> {
+        domain.counts.made.inc();
+        // SAFETY: one reference, this.
+        unsafe { Shared::from_header(Shell::allocate(domain, value)) }
+    }
+
+    /// # Safety
+    ///
+    /// A live object with such a value; one counted reference becomes this.
+    pub(super) unsafe fn from_header(header: NonNull<Header>) -> Shared<T> {
+        Shared {
+            header,
+            value: PhantomData,
+        }
+    }
+
+    /// The object; its counted reference is the caller's.
+    pub(super) fn into_header(self) -> NonNull<Header> {
+        core::mem::ManuallyDrop::new(self).header
+    }
+
+    pub(super) fn header(&self) -> NonNull<Header> {
+        self.header
+    }
+
+    /// Whether both are the same object.
+    #[must_use]
+    pub fn ptr_eq(this: &Self, other: &Self) -> bool {
+        this.header == other.header
+    }
+}
+
+impl<T> Deref for Shared<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: counted, so alive.
+        unsafe { value_of::<T>(self.header).as_ref() }
+    }
+}
+
+impl<T> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        // Ordering: Relaxed, as Arc: who clones has a reference.
+        // SAFETY: counted, so alive.
+        unsafe { self.header.as_ref() }
+            .count
+            .fetch_add(1, Ordering::Relaxed);
+        Shared { ..*self }
+    }
+}
+
+impl<T> Drop for Shared<T> {
+    fn drop(&mut self) {
+        // SAFETY: counted, so alive; and its own mark keeps it alive in `condemn`.
+        unsafe { give_back(self.header) };
+    }
+}
+
+/// Gives a counted reference back.
+///
+/// # Safety
+///
+/// It is the caller's.
+pub(super) unsafe fn give_back(header: NonNull<Header>) {
+    // SAFETY: counted, so alive.
+    let header = unsafe { header.as_ref() };
+    // Ordering: AcqRel: the last one sees what was done under all others.
+    if header.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+        header.domain().condemn(header);
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Shared<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
