@@ -99,8 +99,8 @@ impl<L, M, C> Family<L, M, C> {
     }
 
     /// All labels with their metrics, in no order. What is made meanwhile is seen or not.
-    pub fn iter(&self) -> Iter<'_, L, M> {
-        Iter {
+    pub fn iter(&self) -> FamilyIter<'_, L, M> {
+        FamilyIter {
             links: vec![&self.root],
         }
     }
@@ -219,12 +219,12 @@ fn hash<L: Hash>(labels: &L) -> u64 {
 }
 
 /// What [`Family::iter`] returns.
-pub struct Iter<'a, L, M> {
+pub struct FamilyIter<'a, L, M> {
     /// Links that have not been followed.
     links: Vec<&'a Link<L, M>>,
 }
 
-impl<'a, L, M> Iterator for Iter<'a, L, M> {
+impl<'a, L, M> Iterator for FamilyIter<'a, L, M> {
     type Item = (&'a L, &'a M);
 
     fn next(&mut self) -> Option<(&'a L, &'a M)> {
@@ -240,9 +240,9 @@ impl<'a, L, M> Iterator for Iter<'a, L, M> {
 
 impl<'a, L, M, C> IntoIterator for &'a Family<L, M, C> {
     type Item = (&'a L, &'a M);
-    type IntoIter = Iter<'a, L, M>;
+    type IntoIter = FamilyIter<'a, L, M>;
 
-    fn into_iter(self) -> Iter<'a, L, M> {
+    fn into_iter(self) -> FamilyIter<'a, L, M> {
         self.iter()
     }
 }
@@ -273,9 +273,9 @@ impl<L: fmt::Debug, M: fmt::Debug, C> fmt::Debug for Family<L, M, C> {
     }
 }
 
-impl<L, M> fmt::Debug for Iter<'_, L, M> {
+impl<L, M> fmt::Debug for FamilyIter<'_, L, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Iter").finish_non_exhaustive()
+        f.debug_struct("FamilyIter").finish_non_exhaustive()
     }
 }
 

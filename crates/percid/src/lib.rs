@@ -104,7 +104,7 @@ pub use bounded::BoundedCounter;
 #[cfg(not(loom))]
 pub use counter::Counter;
 #[cfg(not(loom))]
-pub use family::{Family, Iter};
+pub use family::{Family, FamilyIter};
 #[cfg(all(target_os = "linux", target_pointer_width = "64", not(loom)))]
 pub use file::Arena;
 #[cfg(not(loom))]

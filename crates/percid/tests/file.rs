@@ -332,6 +332,30 @@ fn names_that_cannot_be() {
 }
 
 #[test]
+fn names_that_others_have_written_are_harmless() {
+    use std::os::unix::fs::FileExt;
+
+    let directory = Directory::new();
+    let path = directory.file();
+    let arena = Arena::in_file(&path).unwrap();
+    arena.counter("good").unwrap();
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    let mut entry = *b"........\x1b[2Jcleared\xff";
+    entry[..8].copy_from_slice(&u64::MAX.to_ne_bytes());
+    file.write_all_at(&entry, (1 << 16) + 64).unwrap();
+    let names: Vec<String> = arena.totals().into_iter().map(|one| one.name).collect();
+    assert_eq!(names[0], "good");
+    assert!(
+        names[1].starts_with("\u{fffd}[2Jcleared\u{fffd}"),
+        "{names:?}"
+    );
+    assert!(!names[1].contains(char::is_control));
+    // A length that cannot be leaves the others as they are.
+    arena.counter("more").unwrap().add(2);
+    assert_eq!(arena.totals()[2].total, 2);
+}
+
+#[test]
 fn a_full_file_says_so() {
     use std::os::unix::fs::FileExt;
 

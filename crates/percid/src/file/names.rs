@@ -70,7 +70,6 @@ fn name(mapping: &Mapping, index: usize) -> Option<Vec<u8>> {
     }
     let words = (1..ENTRY_WORDS).map(|word| mapping.entry(index, word).load(Ordering::Relaxed));
     let mut bytes: Vec<u8> = words.flat_map(u64::to_ne_bytes).collect();
-    // Somebody who may write the file may have written anything.
     bytes.truncate(length);
     Some(bytes)
 }
@@ -81,7 +80,9 @@ pub(super) fn totals(mapping: &Mapping) -> Vec<Total> {
     names
         .enumerate()
         .map(|(index, name)| Total {
-            name: String::from_utf8_lossy(&name).into_owned(),
+            // Whoever may write the file may have written anything; a terminal shall not
+            // obey it.
+            name: String::from_utf8_lossy(&name).replace(char::is_control, "\u{fffd}"),
             total: counter::sum(mapping, index),
         })
         .collect()
