@@ -124,7 +124,8 @@ fn a_run_writes_what_is_promised() {
         assert!(json["machine"].get(fact).is_some(), "machine.{fact}");
     }
     let cases = json["cases"].as_array().unwrap();
-    assert_eq!(cases.len(), CASES.len() * IMPLEMENTATIONS.len());
+    // These, and cases that have other implementations.
+    assert!(cases.len() >= CASES.len() * IMPLEMENTATIONS.len());
     for case in CASES {
         for implementation in IMPLEMENTATIONS {
             let of_both = |one: &&Value| one["case"] == case && one["impl"] == implementation;
