@@ -133,10 +133,18 @@ mod tests {
             figure("c", "thread_local", 1, 1.0),
             figure("c", "arc", 1, 8.0),
         ]);
-        assert!(page.contains("▼ loses to thread_local"));
+        assert!(page.contains("▽ behind thread_local only"));
         assert!(page.contains("0.250×"));
         assert!(page.contains("To no peer that threads share"));
         assert!(page.contains("1 more in which only memory of the thread's own"));
+        let page = self::page(vec![
+            figure("c", "percid", 1, 2.0),
+            figure("c", "thread_local", 1, 1.0),
+            figure("c", "arc", 1, 1.5),
+            figure("c", "padded", 1, 1.6),
+        ]);
+        assert!(page.contains("▼ loses to arc and 1 more"));
+        assert!(page.contains("tr class=\"own lost\""));
     }
 
     #[test]

@@ -115,7 +115,7 @@ fn row(field: &Field<'_>, figure: &Figure, axis: &Axis, first: bool) -> Markup {
         .and_then(|baseline| ratio(figure, baseline));
     let [low, high] = figure.middle();
     html! {
-        tr.own[figure.is_own()].lost[!ahead.is_empty()].first[first] {
+        tr.own[figure.is_own()].lost[ahead.iter().any(|one| !one.is_baseline())].first[first] {
             td { (figure.implementation) }
             td { (figure.threads) }
             td { (text::number(figure.median)) }
@@ -131,14 +131,19 @@ fn row(field: &Field<'_>, figure: &Figure, axis: &Axis, first: bool) -> Markup {
 /// Of a row of percid's: whom it is behind. Of a peer's: how percid stands beside it.
 fn verdict(field: &Field<'_>, figure: &Figure, ahead: &[&Figure]) -> Markup {
     if figure.is_own() {
-        return match ahead {
-            [] => html! { td.verdict.ahead { "behind nobody" } },
-            [first, rest @ ..] => html! {
+        // Who is behind a peer is marked as that, whatever the thread's own memory does.
+        let peers = || ahead.iter().filter(|one| !one.is_baseline());
+        return match (peers().next(), ahead.first()) {
+            (Some(peer), _) => html! {
                 td.verdict.behind {
-                    "▼ loses to " (first.implementation)
-                    @if !rest.is_empty() { " and " (rest.len()) " more" }
+                    "▼ loses to " (peer.implementation)
+                    @if peers().count() > 1 { " and " (peers().count() - 1) " more" }
                 }
             },
+            (None, Some(own_memory)) => html! {
+                td.verdict.near { "▽ behind " (own_memory.implementation) " only" }
+            },
+            (None, None) => html! { td.verdict.ahead { "behind nobody" } },
         };
     }
     let own = field.own();
