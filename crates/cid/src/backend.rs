@@ -7,6 +7,7 @@ use percid_rseq::membarrier::{self, BarrierError};
 use percid_rseq::trial::{self, Disturbance, Trial};
 use percid_rseq::{Owner, Preserved, RegistrationError, registration};
 
+use crate::domain::wipes;
 use crate::environment::requested;
 
 /// Set at program start, it chooses a backend: `fallback` keeps percid from using
@@ -59,6 +60,9 @@ pub enum Reason {
     /// The kernel keeps no ids, and offers no fence to keep them by: membarrier is
     /// refused, or older than Linux 5.10.
     NoFence(BarrierError),
+    /// The kernel keeps no ids, and memory that a child of `fork` finds wiped
+    /// (MADV_WIPEONFORK) is refused, which tables need.
+    NoWipe,
     /// Threads cannot run sections.
     NoSections(RegistrationError),
     /// This kernel does not restart sections that are disturbed like this: it was tried,
@@ -83,6 +87,10 @@ impl fmt::Display for Reason {
             Reason::NoFence(why) => write!(
                 f,
                 "this kernel's rseq has no mm_cid (Linux 6.3 has), and percid cannot keep ids: {why}"
+            ),
+            Reason::NoWipe => f.write_str(
+                "this kernel's rseq has no mm_cid (Linux 6.3 has), and percid cannot keep ids: \
+                 madvise(MADV_WIPEONFORK) is refused",
             ),
             Reason::NoSections(why) => why.fmt(f),
             Reason::NotAborted(what) => write!(
@@ -115,6 +123,7 @@ impl Backend {
             Reason::NoMmCid | Reason::TableRequested => Source::Table,
             Reason::Requested
             | Reason::NoFence(_)
+            | Reason::NoWipe
             | Reason::NoSections(_)
             | Reason::NotAborted(_) => Source::Thread,
         };
@@ -192,6 +201,12 @@ pub fn fences() -> bool {
     }
 }
 
+/// Whether there can be tables: ids can be moved, and a child of `fork` finds out that
+/// they are not its own.
+pub(crate) fn tables() -> bool {
+    fences() && wipes()
+}
+
 /// What a trial is about.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -234,8 +249,11 @@ fn choose() -> Backend {
         if !fences() {
             return unverified(Reason::NotAborted(Disturbance::Fence));
         }
+        if !wipes() {
+            return unverified(Reason::NoWipe);
+        }
         Reason::NoMmCid
-    } else if asked_for("table") && fences() {
+    } else if asked_for("table") && tables() {
         Reason::TableRequested
     } else {
         match found.owner {
@@ -284,6 +302,7 @@ fn encode_reason(reason: Reason) -> u64 {
         Reason::NoSections(E::AreaTooSmall) => 9,
         Reason::NoSections(E::NoThreadExit) => 10,
         Reason::NoSections(E::Refused(errno)) => 11 | u64::from(errno.cast_unsigned()) << 32,
+        Reason::NoWipe => 17,
         Reason::NotAborted(what) => 16 | (what as u64) << 32,
         // The enum may grow; an unknown reason is still a reason.
         Reason::NoSections(_) => 12,
@@ -308,6 +327,7 @@ fn decode_reason(code: u64) -> Option<Reason> {
         11 | 12 => Reason::NoSections(E::Refused(errno)),
         13 => Reason::NoFence(BarrierError::Refused(errno)),
         14 => Reason::NoFence(BarrierError::Unsupported),
+        17 => Reason::NoWipe,
         16 => Reason::NotAborted(
             Disturbance::ALL
                 .into_iter()
@@ -332,6 +352,7 @@ mod tests {
             Reason::TableRequested,
             Reason::NoFence(BarrierError::Unsupported),
             Reason::NoFence(BarrierError::Refused(7)),
+            Reason::NoWipe,
             Reason::NoSections(E::UnsupportedTarget),
             Reason::NoSections(E::NoSyscall),
             Reason::NoSections(E::Taken),

@@ -162,3 +162,62 @@ fn a_child_that_is_killed_takes_nothing_with_it() {
     domain.compact();
     assert_eq!(domain.ids_in_use(), 0);
 }
+
+/// A child counts the thread that it has, whoever uses the domain first there.
+#[test]
+fn a_child_counts_the_thread_that_had_joined() {
+    let Some(domain) = domain(Bound::Strict, PERIOD, Policy::COMBINED) else {
+        return;
+    };
+    let counter = Counter::new(&domain);
+    let other = std::thread::scope(|scope| {
+        scope
+            .spawn(|| {
+                // Joined for ever, in the parent only.
+                std::mem::forget(domain.join());
+            })
+            .join()
+    });
+    assert!(other.is_ok());
+    let joined = domain.join();
+    counter.add(1);
+    assert_eq!(domain.stats().joined, 2);
+    // SAFETY: libc's allocator works in a child of fork; the child ends without running
+    // the parent's destructors.
+    match unsafe { libc::fork() } {
+        0 => {
+            let by_another = std::thread::scope(|scope| {
+                let other = scope.spawn(|| {
+                    counter.add(1);
+                    domain.stats().joined
+                });
+                other.join().unwrap_or(9)
+            });
+            let again = domain.join();
+            let two = domain.stats().joined;
+            drop(again);
+            let one = domain.stats().joined;
+            (0..1000).for_each(|_| counter.add(1));
+            let exact = counter.total() == 1002;
+            drop(joined);
+            let none = domain.stats().joined;
+            let right = [by_another == 0, two == 2, one == 1, exact, none == 0];
+            let wrong = right.iter().enumerate();
+            let wrong = wrong.map(|(bit, &right)| i32::from(!right) << bit).sum();
+            // SAFETY: ends the child at once.
+            unsafe { libc::_exit(wrong) }
+        }
+        child => {
+            let mut status = -1;
+            // SAFETY: a child of this process and a place for its status.
+            unsafe { libc::waitpid(child, &raw mut status, 0) };
+            assert_eq!(
+                status >> 8,
+                0,
+                "1: another counted, 2: not two, 4: not one, 8: not exact, 16: not none"
+            );
+        }
+    }
+    drop(joined);
+    assert_eq!(domain.stats().joined, 1);
+}

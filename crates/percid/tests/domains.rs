@@ -165,6 +165,24 @@ fn without_fences_a_domain_counts_by_thread() {
     assert_eq!(domain.stats().acquisitions, 0);
 }
 
+/// A host that wipes no memory in children: tables could not tell whose ids they hold.
+#[test]
+fn without_wiped_memory_a_domain_counts_by_thread() {
+    let name = "without_wiped_memory_a_domain_counts_by_thread";
+    let calls = &[libc::SYS_madvise];
+    if !in_child(name, |child| {
+        forbid(child, calls);
+        child.env("PERCID_BACKEND", "table");
+    }) {
+        return;
+    }
+    let domain = Domain::builder().build().expect("a domain");
+    assert_eq!(domain.source(), Source::Thread);
+    counts_exactly(&domain, 4);
+    assert_eq!(domain.stats().acquisitions, 0);
+    assert_ne!(backend().source, Source::Table);
+}
+
 /// The same where the kernel makes them and they do not abort sections.
 #[test]
 fn with_fences_that_abort_nothing_a_domain_counts_by_thread() {

@@ -11,7 +11,7 @@ use percid_rseq::section;
 use super::live::{Admission, AttachError, Config, DomainStats, Ids, Inner, Mark, Memory, Stripes};
 use super::policy::Policy;
 use super::protocol::Attempts;
-use crate::backend::fences;
+use crate::backend::tables;
 use crate::{Source, backend, possible_cids};
 
 /// How many ids a domain hands out at most.
@@ -69,14 +69,14 @@ const PERIOD: Duration = Duration::from_millis(100);
 ///
 /// # Fallback
 ///
-/// Where sections, or fences of them, are not to be had the [source](Domain::source) is
-/// the thread: operations are single atomics on a stripe of the thread.
+/// Where sections, or fences of them, or memory that a child of `fork` finds wiped
+/// (MADV_WIPEONFORK), are not to be had the [source](Domain::source) is the thread: operations are single atomics on a stripe of the thread.
 ///
 /// # Fork and signals
 ///
 /// A child of `fork` finds the ids that CPUs hold as they were; ids that threads of the
 /// parent were moving are free again. Of those that had joined only the surviving
-/// thread counts, and only if it is the first to use the domain there. In a signal
+/// thread counts, from its first slow path there on. In a signal
 /// handler everything works but making and joining a domain, which allocate; one that
 /// interrupts a slow path does its operations on the fallback. A handler that forks must
 /// return in the child before other threads of the child use the domain.
@@ -134,7 +134,7 @@ impl Domain {
         match (&self.0, backend().source) {
             (Handle::Process, source) => source,
             (Handle::Own(_), Source::Thread) => Source::Thread,
-            (Handle::Own(_), _) if !fences() => Source::Thread,
+            (Handle::Own(_), _) if !tables() => Source::Thread,
             (Handle::Own(_), _) => Source::Table,
         }
     }
@@ -361,7 +361,7 @@ impl DomainBuilder {
         };
         // Ordering: Relaxed. A number.
         let inner = Inner::new(NUMBERS.fetch_add(1, Ordering::Relaxed), config);
-        if backend().source != Source::Thread && fences() {
+        if backend().source != Source::Thread && tables() {
             inner
                 .prepare()
                 .map_err(|os_error| DomainError::NoMemory { os_error })?;

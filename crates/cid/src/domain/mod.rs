@@ -34,6 +34,8 @@ pub use bitmap::{Bitmap, Claim};
 #[cfg(not(loom))]
 pub use handle::{Bound, Domain, DomainBuilder, DomainError, Joined};
 #[cfg(not(loom))]
+pub(crate) use live::wipes;
+#[cfg(not(loom))]
 pub use live::{Admission, AttachError, DomainStats, Stripes};
 pub use policy::Policy;
 pub use protocol::{

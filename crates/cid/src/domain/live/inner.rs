@@ -2,7 +2,7 @@
 
 use core::fmt;
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use percid_rseq::section;
 use percid_rseq::{Preserved, enter_thread, possible_cpus};
@@ -37,6 +37,10 @@ pub(crate) struct Config {
     pub(crate) policy: Policy,
 }
 
+/// The generation of memberships that are counted where there is no table: a table's
+/// begin at 1.
+const WITHOUT_TABLE: u32 = 0;
+
 /// What to do after a section was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
@@ -53,7 +57,10 @@ pub(crate) struct Inner {
     /// Null: not mapped yet, as the process's domain is before its first use.
     table: AtomicPtr<Table>,
     pub(super) ids: Bitmap,
+    /// Memberships where there is no table.
     joined: AtomicU32,
+    /// A leaver's compaction was put off: a signal handler was in the way.
+    owed: AtomicBool,
     /// Where the next thief looks first.
     pub(super) hand: AtomicU32,
     /// When the slots were gone through last.
@@ -75,6 +82,7 @@ impl Inner {
             table: AtomicPtr::new(ptr::null_mut()),
             ids: Bitmap::new(),
             joined: AtomicU32::new(0),
+            owed: AtomicBool::new(false),
             hand: AtomicU32::new(0),
             scanned: AtomicU64::new(0),
             taken_along: AtomicU32::new(0),
@@ -102,10 +110,15 @@ impl Inner {
     pub(super) fn bound(&self) -> u32 {
         let capacity = possible_cids();
         match self.config.ids {
-            Ids::Joined => self.joined.load(Ordering::SeqCst).min(capacity),
+            Ids::Joined => self.joined().load(Ordering::SeqCst).min(capacity),
             Ids::Cpus => capacity,
             Ids::At(most) => most.min(capacity),
         }
+    }
+
+    /// Memberships that count: a table has them in what a child of `fork` finds wiped.
+    fn joined(&self) -> &AtomicU32 {
+        self.mapped().map_or(&self.joined, Table::joined)
     }
 
     /// Maps the table now. The error is the system's.
@@ -193,7 +206,7 @@ impl Inner {
             Some(Outcome::Retry(None)) => true,
             _ => false,
         };
-        self.scan_if_due(table, now);
+        self.settle(table, now);
         admitted
     }
 
@@ -210,22 +223,26 @@ impl Inner {
         passed >= self.config.period || self.taken_along.load(Ordering::Relaxed) < IN_A_PERIOD
     }
 
-    /// Whether the ids are those of this process; rebuilds them in a child of fork.
+    /// Whether the ids are those of this process; rebuilds them in a child of fork, and
+    /// counts the thread that forked among those that have joined, if it had.
     fn is_ready(&self, table: &Table) -> bool {
-        if table.is_alive() {
-            return true;
+        if !table.is_alive() {
+            if !table.begin_rebuild() {
+                // Another thread does.
+                return false;
+            }
+            // Requests in a child that is alone: they are carried out whatever the state.
+            let driver = Driver::new(self, table, 0);
+            crate::domain::drive(Reset::new(0..table.cpus()), &driver);
+            // Where the fork came in the middle of counting, the rest was counted here.
+            table.joined().store(0, Ordering::SeqCst);
+            table.revive();
         }
-        if !table.begin_rebuild() {
-            // Another thread does.
-            return false;
+        let again = thread::count_in(self.number, table.generation());
+        if again > 0 {
+            // Ordering: SeqCst, as `bound` says.
+            table.joined().fetch_add(again, Ordering::SeqCst);
         }
-        // The threads that had joined are gone, but for this one, if it had.
-        let joined = thread::times_joined(self.number);
-        self.joined.store(joined, Ordering::SeqCst);
-        // Requests in a child that is alone: they are carried out whatever the state.
-        let driver = Driver::new(self, table, 0);
-        crate::domain::drive(Reset::new(0..table.cpus()), &driver);
-        table.revive();
         true
     }
 
@@ -274,13 +291,23 @@ impl Inner {
         }
     }
 
+    /// What is due besides: a compaction that was put off, a scan.
+    fn settle(&self, table: &Table, now: u64) {
+        // Ordering: Acquire and Release: the bound has fallen before.
+        if self.owed.load(Ordering::Relaxed) && self.owed.swap(false, Ordering::AcqRel) {
+            count(&self.counts.scans);
+            Driver::new(self, table, now).run(Compact::<64>::leaving(0..table.cpus()));
+        }
+        self.scan_if_due(table, now);
+    }
+
     /// A chance for a scan, from who reads.
     pub(crate) fn tick(&self) {
         let _errno = Preserved::new();
         if let Some(table) = self.mapped() {
             thread::alone(|| {
                 if table.is_alive() {
-                    self.scan_if_due(table, monotonic());
+                    self.settle(table, monotonic());
                 }
             });
         }
@@ -294,43 +321,57 @@ impl Inner {
 
     /// Takes every id from who is not quick to prove its use.
     pub(crate) fn compact(&self) {
-        self.run_compaction(Compact::forced);
+        let _ = self.run_compaction(Compact::forced);
     }
 
-    fn run_compaction(&self, make: fn(core::ops::Range<u32>) -> Compact) {
+    /// False if this thread is in a slow path already, and nothing was done.
+    fn run_compaction(&self, make: fn(core::ops::Range<u32>) -> Compact) -> bool {
         let _errno = Preserved::new();
-        if let Some(table) = self.mapped() {
-            thread::alone(|| {
-                if self.is_ready(table) {
-                    count(&self.counts.scans);
-                    Driver::new(self, table, monotonic()).run(make(0..table.cpus()));
-                }
-            });
-        }
+        let Some(table) = self.mapped() else {
+            return true;
+        };
+        let run = thread::alone(|| {
+            if self.is_ready(table) {
+                count(&self.counts.scans);
+                Driver::new(self, table, monotonic()).run(make(0..table.cpus()));
+            }
+        });
+        run.is_some()
     }
 
     // Ordering: SeqCst, as `bound` says.
     pub(crate) fn join(&self) -> Box<thread::Mark> {
-        // In a child of fork the rebuilding counts anew: it must come before.
-        if let Some(table) = self.mapped() {
-            let _errno = Preserved::new();
-            thread::alone(|| self.is_ready(table));
-        }
-        self.joined.fetch_add(1, Ordering::SeqCst);
+        let Some(table) = self.mapped() else {
+            self.joined.fetch_add(1, Ordering::SeqCst);
+            return thread::mark_joined(self.number, WITHOUT_TABLE);
+        };
+        let errno = Preserved::new();
+        let mark = thread::mark_joined(self.number, thread::NOWHERE);
+        // It is counted now, or with this thread's next slow path.
+        thread::alone(|| self.is_ready(table));
+        drop(errno);
         self.tick();
-        thread::mark_joined(self.number)
+        mark
     }
 
+    // Ordering: SeqCst, as `bound` says.
     pub(crate) fn leave(&self, mark: &thread::Mark) {
         thread::unmark_joined(mark);
-        // A child of fork may count fewer than had joined.
-        let _ = self
-            .joined
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |joined| {
-                joined.checked_sub(1)
-            });
-        if self.is_strict() {
-            self.run_compaction(Compact::leaving);
+        let less = |joined: &AtomicU32| {
+            let less = |joined: u32| joined.checked_sub(1);
+            // It cannot fail: what was counted is there.
+            let _ = joined.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
+        };
+        match (mark.counted(), self.mapped()) {
+            (WITHOUT_TABLE, _) => less(&self.joined),
+            // A child of fork has not counted what its parent did.
+            (counted, Some(table)) if table.is_alive() && counted == table.generation() => {
+                less(table.joined());
+            }
+            _ => {}
+        }
+        if self.is_strict() && !self.run_compaction(Compact::leaving) {
+            self.owed.store(true, Ordering::Release);
         }
     }
 
@@ -358,8 +399,12 @@ impl Inner {
     pub(crate) fn stats(&self) -> DomainStats {
         self.tick();
         let bytes = self.mapped().map_or(0, Table::bytes);
-        self.counts
-            .snapshot(self.joined.load(Ordering::Relaxed), bytes)
+        let by_table = self.mapped().map_or(0, |table| {
+            // Ordering: Relaxed, both. A number.
+            table.joined().load(Ordering::Relaxed)
+        });
+        let joined = self.joined.load(Ordering::Relaxed) + by_table;
+        self.counts.snapshot(joined, bytes)
     }
 }
 
@@ -457,6 +502,71 @@ mod tests {
         let mut attempts = Attempts::default();
         assert_eq!(inner.admit(&mut attempts), Admission::Fallback);
         assert_eq!(inner.limit(), 0);
+    }
+
+    /// A leaver in a signal handler that has interrupted a slow path: what it owes is
+    /// done by whoever comes next.
+    #[test]
+    fn who_leaves_inside_a_slow_path_owes_a_compaction() {
+        if enter_thread().is_err() || !crate::backend::tables() {
+            println!("no tables here");
+            return;
+        }
+        let inner = Inner::new(
+            98,
+            Config {
+                ids: Ids::Joined,
+                period: u64::MAX,
+                policy: Policy::V3,
+            },
+        );
+        inner.prepare().expect("memory");
+        let mark = inner.join();
+        // A thread that migrates all the time may be rejected three times.
+        for _ in 0..100 {
+            if inner.admit(&mut Attempts::default()) == Admission::Retry && inner.ids_in_use() > 0 {
+                break;
+            }
+        }
+        assert_eq!((inner.ids_in_use(), inner.stats().joined), (1, 1));
+        thread::alone(|| inner.leave(&mark));
+        assert_eq!(inner.ids_in_use(), 1);
+        inner.tick();
+        assert_eq!((inner.ids_in_use(), inner.stats().joined), (0, 0));
+    }
+
+    /// A CPU that went offline, or out of the set, keeps the last id: whoever needs it
+    /// takes it from there, and a scan finds it.
+    #[test]
+    fn an_id_in_the_slot_of_a_cpu_that_is_gone_is_not_lost() {
+        if enter_thread().is_err() || !crate::backend::tables() || possible_cpus() < 2 {
+            println!("no tables of two CPUs here");
+            return;
+        }
+        for by_scan in [false, true] {
+            let inner = Inner::new(
+                97,
+                Config {
+                    ids: Ids::At(1),
+                    period: 1,
+                    policy: Policy::V6,
+                },
+            );
+            let table = inner.table().expect("memory");
+            let here = percid_rseq::thread_ids().map_or(0, |ids| ids.cpu);
+            let gone = if here == 0 { 1 } else { 0 };
+            inner.ids.set(0);
+            let valid = crate::domain::SlotWord::UNSET.valid(0);
+            assert!(table.swap(gone, crate::domain::SlotWord::UNSET, valid, 0));
+            if by_scan {
+                inner.compact();
+                assert_eq!(inner.ids_in_use(), 0);
+            }
+            let admitted =
+                (0..100).any(|_| inner.admit(&mut Attempts::default()) == Admission::Retry);
+            assert!(admitted, "{:?}", inner.stats());
+            assert_eq!(inner.ids_in_use(), 1, "{:?}", inner.stats());
+        }
     }
 
     #[test]

@@ -22,4 +22,5 @@ pub use inner::Admission;
 pub(super) use inner::{Config, Ids, Inner};
 pub(super) use stripes::Memory;
 pub use stripes::{AttachError, Stripes};
+pub(crate) use table::wipes;
 pub(super) use thread::Mark;

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! |-- page: wiped in a child of fork --|-- pages: kept -------------------|
-//! |                   state     head   | slot 0 | slot 1 | ... | `Table`  |
+//! |            state, joined  head     | slot 0 | slot 1 | ... | `Table`  |
 //! ```
 //!
 //! What describes the mapping stands in it, behind the slots: nothing is taken from
@@ -13,7 +13,8 @@
 //! The head stands at the end of its page, so that the slots follow it directly, as
 //! sections want them. A child of `fork` finds a limit of 0 and no CPUs, so that its
 //! first section is refused, and a state of [`WIPED`], so that its first slow path
-//! knows why; it rebuilds the ids from the slots, which it finds as they were.
+//! knows why; it rebuilds the ids from the slots, which it finds as they were. It finds
+//! that nobody has joined, too: the thread that is left counts itself anew.
 
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -113,6 +114,12 @@ impl Table {
         unsafe { AtomicU32::from_ptr(self.base.as_ptr().add(self.page - 2 * SLOT).cast()) }
     }
 
+    /// Memberships of threads of this process.
+    pub(super) fn joined(&self) -> &AtomicU32 {
+        // SAFETY: as `state`, the word after it.
+        unsafe { AtomicU32::from_ptr(self.base.as_ptr().add(self.page - 2 * SLOT + 4).cast()) }
+    }
+
     fn slot(&self, slot: u32) -> &DomainSlot {
         assert!(slot < self.cpus, "no slot {slot}");
         // SAFETY: within the mapping; zeroed, or what was stored through this type.
@@ -210,6 +217,26 @@ impl Table {
 }
 
 const _: () = assert!(size_of::<Table>() <= SLOT && align_of::<Table>() <= SLOT);
+
+/// Whether a child of `fork` finds what it must find wiped. Asked once.
+pub(crate) fn wipes() -> bool {
+    static WIPES: AtomicU32 = AtomicU32::new(0);
+    // Ordering: Relaxed. The answer is the number itself.
+    match WIPES.load(Ordering::Relaxed) {
+        0 => {
+            let page = system::page_size();
+            let Ok(base) = system::map(page) else {
+                // There is no memory, and nothing is known.
+                return true;
+            };
+            let wipes = system::wipe_on_fork(base, page).is_ok();
+            system::unmap(base, page);
+            WIPES.store(1 + u32::from(wipes), Ordering::Relaxed);
+            wipes
+        }
+        known => known == 2,
+    }
+}
 
 #[cfg(target_os = "linux")]
 mod system {

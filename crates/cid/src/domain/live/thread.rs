@@ -4,7 +4,7 @@
 //! handlers.
 
 use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use crate::domain::protocol::Place;
 
@@ -82,14 +82,27 @@ pub(super) fn alone<T>(work: impl FnOnce() -> T) -> Option<T> {
 /// the list is one store, so a signal handler finds it whole.
 pub(crate) struct Mark {
     domain: u64,
+    /// Of the domain's ids, when it was counted; [`NOWHERE`]: it is not.
+    counted: AtomicU32,
     next: AtomicPtr<Mark>,
 }
 
+/// No generation of a domain's ids.
+pub(super) const NOWHERE: u32 = u32::MAX;
+
+impl Mark {
+    /// In which generation of the ids it was counted.
+    pub(super) fn counted(&self) -> u32 {
+        self.counted.load(Ordering::Relaxed)
+    }
+}
+
 /// Says so, until the mark is taken off by the same thread.
-pub(super) fn mark_joined(domain: u64) -> Box<Mark> {
+pub(super) fn mark_joined(domain: u64, counted: u32) -> Box<Mark> {
     JOINED.with(|first| {
         let mut mark = Box::new(Mark {
             domain,
+            counted: AtomicU32::new(counted),
             next: AtomicPtr::new(first.load(Ordering::Relaxed)),
         });
         first.store(&raw mut *mark, Ordering::Relaxed);
@@ -118,20 +131,32 @@ pub(super) fn unmark_joined(mark: &Mark) {
 
 /// Whether this thread has joined a domain.
 pub(super) fn has_joined(domain: u64) -> bool {
-    times_joined(domain) > 0
+    let mut joined = false;
+    each_mark(domain, |_| joined = true);
+    joined
 }
 
-/// How often this thread has joined a domain.
-pub(super) fn times_joined(domain: u64) -> u32 {
+/// Has this thread's marks of a domain count in a generation of its ids; how many of them
+/// did not before, for they are of the process that this one was forked from.
+pub(super) fn count_in(domain: u64, generation: u32) -> u32 {
+    let mut new = 0;
+    each_mark(domain, |mark| {
+        new += u32::from(mark.counted.swap(generation, Ordering::Relaxed) != generation);
+    });
+    new
+}
+
+fn each_mark(domain: u64, mut look: impl FnMut(&Mark)) {
     JOINED.with(|first| {
-        let (mut next, mut times) = (first.load(Ordering::Relaxed), 0);
+        let mut next = first.load(Ordering::Relaxed);
         // SAFETY: as in `unmark_joined`.
         while let Some(mark) = unsafe { next.as_ref() } {
-            times += u32::from(mark.domain == domain);
+            if mark.domain == domain {
+                look(mark);
+            }
             next = mark.next.load(Ordering::Relaxed);
         }
-        times
-    })
+    });
 }
 
 #[cfg(test)]
@@ -153,9 +178,12 @@ mod tests {
 
     #[test]
     fn marks_come_and_go_in_any_order() {
-        let (one, two, again) = (mark_joined(21), mark_joined(22), mark_joined(21));
+        let (one, two) = (mark_joined(21, 1), mark_joined(22, 1));
+        let again = mark_joined(21, NOWHERE);
         assert!(has_joined(22) && !has_joined(23));
-        assert_eq!(times_joined(21), 2);
+        assert_eq!(count_in(21, 1), 1);
+        assert_eq!((count_in(21, 1), count_in(21, 2)), (0, 2));
+        assert_eq!((one.counted(), two.counted()), (2, 1));
         unmark_joined(&two);
         assert!(has_joined(21) && !has_joined(22));
         unmark_joined(&one);
