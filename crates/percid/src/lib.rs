@@ -24,6 +24,17 @@
 //! The [guide] says which structure fits which need, what may be relied on, and how it
 //! works.
 //!
+//! # Features
+//!
+//! All are off by default.
+//!
+//! | feature | brings |
+//! | --- | --- |
+//! | `serde` | snapshots and totals that can be serialised |
+//! | `hdrhistogram` | `HistogramSnapshot::to_hdr` |
+//! | `metrics` | `Recorder`, for the macros of the crate `metrics` |
+//! | `prometheus-client` | metrics in the registries of the crate `prometheus-client` |
+//!
 //! # Fallback
 //!
 //! Sections need Linux 6.3 and a registered thread. Everywhere else, and in any

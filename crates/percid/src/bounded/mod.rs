@@ -47,24 +47,20 @@
 
 #[cfg(all(test, not(loom)))]
 mod checker;
+mod stripe;
 
 use core::cmp;
 use core::fmt;
-use core::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicI64, Ordering};
 
 use percid_cid::Domain;
-use percid_rseq::section::{self, Index, WordAddress};
 use percid_rseq::{Refusal, membarrier, portable};
 
-use crate::arena::{ArenaError, Operation, StripeOwner, StripeRef};
+use crate::arena::{ArenaError, StripeRef};
 use crate::room::Room;
 use crate::scope::{Process, Scope};
 
-/// The words of a stripe.
-const SPENT: usize = 0;
-const PROMISED: usize = 1;
-const REVOKED: usize = 2;
-const WORDS: u32 = 3;
+use stripe::{Move, PROMISED, REVOKED, SPENT, WORDS, add_to, can_fence, is_of_cid, left};
 
 /// What a stripe may hold back if nothing was chosen.
 const BATCH: i64 = 1 << 10;
@@ -177,27 +173,6 @@ impl BoundedCounter<Domain> {
     ) -> Result<BoundedCounter<Domain>, ArenaError> {
         let room = Room::in_domain(domain, WORDS)?;
         Ok(BoundedCounter::on(room, limit, batch))
-    }
-}
-
-/// Adds to one of the first two words, if what is left stays within `most`.
-struct Move<const WORD: usize> {
-    n: i64,
-    most: i64,
-}
-
-impl<const WORD: usize> Operation for Move<WORD> {
-    type Output = ();
-
-    #[inline(always)]
-    unsafe fn run<I: Index, const SHIFT: u32>(
-        &self,
-        index: I,
-        first: WordAddress,
-    ) -> Result<(), Refusal> {
-        let (n, most) = (self.n.cast_unsigned(), self.most.cast_unsigned());
-        // SAFETY: the caller's contract.
-        unsafe { section::add_within::<I, SHIFT, WORD>(index, first, n, most) }
     }
 }
 
@@ -489,36 +464,6 @@ impl<S: Scope> BoundedCounter<S> {
             return cmp::Ordering::Greater;
         }
         self.sum().cmp(&with)
-    }
-}
-
-/// What a stripe has left of what it was promised.
-fn left(stripe: &StripeRef<'_>) -> i64 {
-    let load = |word: usize| portable::load(&stripe.words()[word]);
-    let sum = load(SPENT).wrapping_add(load(PROMISED));
-    sum.wrapping_add(load(REVOKED)).cast_signed()
-}
-
-/// Changes the word that no section writes.
-fn add_to(word: &AtomicU64, n: i64) {
-    word.fetch_add(n.cast_unsigned(), Ordering::SeqCst);
-}
-
-fn is_of_cid(stripe: &StripeRef<'_>) -> bool {
-    matches!(stripe.owner(), StripeOwner::Cid(_))
-}
-
-/// Whether what stripes were promised can be taken from them again. Asked once.
-fn can_fence() -> bool {
-    static ANSWER: AtomicU8 = AtomicU8::new(0);
-    // Ordering: Relaxed. The answer is the number itself.
-    match ANSWER.load(Ordering::Relaxed) {
-        0 => {
-            let can = membarrier::fence().is_ok();
-            ANSWER.store(1 + u8::from(can), Ordering::Relaxed);
-            can
-        }
-        known => known == 2,
     }
 }
 
