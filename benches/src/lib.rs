@@ -14,6 +14,7 @@
 //! | [`section`] | single operations in sections |
 //! | [`reclaim`] | reading what others replace, beside other ways to reclaim |
 //! | [`cid`] | the kernel's ids and a domain's |
+//! | [`pool`] | pools and allocators |
 //!
 //! A further suite is a folder beside `counter`: one trait for each of its
 //! workloads, one file for each peer, and a line in [`suite::SUITES`]; the program,
@@ -29,6 +30,7 @@ pub mod machine;
 pub mod measure;
 pub mod metrics;
 pub mod plan;
+pub mod pool;
 pub mod reclaim;
 pub mod record;
 mod resident;

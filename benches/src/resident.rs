@@ -27,6 +27,21 @@ pub(crate) fn resident() -> io::Result<u64> {
     Ok(pages * page_size())
 }
 
+/// Resident bytes of this process that are its own: no code, no files. The whole, where the
+/// system does not tell.
+///
+/// # Errors
+///
+/// If `/proc` does not tell.
+pub(crate) fn anonymous() -> io::Result<u64> {
+    let rollup = fs::read_to_string("/proc/self/smaps_rollup").unwrap_or_default();
+    let kilobytes: Option<u64> = rollup
+        .lines()
+        .find_map(|line| line.strip_prefix("Anonymous:"))
+        .and_then(|rest| rest.trim().strip_suffix("kB")?.trim().parse().ok());
+    kilobytes.map_or_else(resident, |count| Ok(count << 10))
+}
+
 #[cfg(unix)]
 fn page_size() -> u64 {
     // SAFETY: no preconditions.

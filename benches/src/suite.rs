@@ -2,15 +2,16 @@
 
 use crate::Error;
 use crate::compare::Comparison;
-use crate::{cid, counter, metrics, reclaim, section};
+use crate::{cid, counter, metrics, pool, reclaim, section};
 
 /// Every suite there is.
-pub static SUITES: [&Suite; 5] = [
+pub static SUITES: [&Suite; 6] = [
     &counter::SUITE,
     &metrics::SUITE,
     &section::SUITE,
     &cid::SUITE,
     &reclaim::SUITE,
+    &pool::SUITE,
 ];
 
 /// The suite of that name.

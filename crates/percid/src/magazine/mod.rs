@@ -35,6 +35,8 @@
 
 #[cfg(not(loom))]
 mod blocks;
+#[cfg(all(test, target_os = "linux", not(loom)))]
+mod checker;
 #[cfg(not(loom))]
 mod control;
 #[cfg(all(test, loom))]

@@ -1,0 +1,7 @@
+//! The suite `pool`, by criterion.
+
+mod common;
+
+fn main() {
+    common::main("pool");
+}

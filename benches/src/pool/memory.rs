@@ -1,0 +1,182 @@
+//! Memory: of threads that sleep, of a pool that is hardly used, of one that was large.
+
+use std::alloc::Layout;
+use std::cell::RefCell;
+use std::sync::Barrier;
+use std::thread;
+use std::time::Duration;
+
+use percid::RawPool;
+
+use crate::Error;
+use crate::resident::anonymous;
+use crate::suite::Fresh;
+
+/// Threads that sleep.
+pub(super) const SLEEPING: usize = 1000;
+
+/// Objects that each of them has at a time, and bytes of one.
+const OBJECTS: usize = 64;
+const BYTES: usize = 256;
+
+/// How long unused objects stay.
+const DECAY: Duration = Duration::from_millis(200);
+
+pub(super) const SLEEPERS: (usize, &[Fresh]) = (
+    SLEEPING,
+    &[
+        Fresh {
+            name: "percid",
+            measure: sleeping_percid,
+        },
+        Fresh {
+            name: "thread_local",
+            measure: sleeping_thread_local,
+        },
+        Fresh {
+            name: "needed",
+            measure: needed,
+        },
+    ],
+);
+
+pub(super) const STARTUP: (usize, &[Fresh]) = (
+    1,
+    &[Fresh {
+        name: "percid",
+        measure: startup,
+    }],
+);
+
+pub(super) const TRIM: (usize, &[Fresh]) = (
+    1,
+    &[Fresh {
+        name: "percid",
+        measure: trim,
+    }],
+);
+
+const LAYOUT: Layout = match Layout::from_size_align(BYTES, 16) {
+    Ok(layout) => layout,
+    Err(_) => panic!("a layout"),
+};
+
+/// Anonymous memory of the process for each thread that did `work` and now sleeps, beyond
+/// what the same threads need that did nothing.
+fn per_sleeper(work: fn(), after: impl FnOnce()) -> Result<f64, Error> {
+    let memory = |work: fn(), after: &mut dyn FnMut()| {
+        let all = Barrier::new(SLEEPING + 1);
+        thread::scope(|scope| {
+            for number in 0..SLEEPING {
+                let all = &all;
+                thread::Builder::new()
+                    .stack_size(64 << 10)
+                    .spawn_scoped(scope, move || {
+                        work();
+                        all.wait();
+                        all.wait();
+                    })
+                    .map_err(|why| Error::Thread { number, why })?;
+            }
+            all.wait();
+            after();
+            let found = anonymous().map_err(Error::Resident);
+            all.wait();
+            found
+        })
+    };
+    // Stacks and what a thread brings are used again by the second thousand.
+    memory(|| {}, &mut || {})?;
+    let before = memory(|| {}, &mut || {})?;
+    let mut after = Some(after);
+    let with = memory(work, &mut || {
+        if let Some(after) = after.take() {
+            after();
+        }
+    })?;
+    Ok(with.saturating_sub(before) as f64 / SLEEPING as f64)
+}
+
+static POOL: RawPool = RawPool::builder(LAYOUT)
+    .decay_after(Some(DECAY))
+    .build_static();
+
+fn use_pool() {
+    let mut some = [std::ptr::null_mut(); OBJECTS];
+    let count = POOL.alloc_batch(&mut some);
+    for &object in &some[..count] {
+        // SAFETY: allocated just now.
+        unsafe { object.write_bytes(1, BYTES) };
+    }
+    // SAFETY: as above.
+    unsafe { POOL.free_batch(&some[..count]) };
+}
+
+fn sleeping_percid() -> Result<f64, Error> {
+    per_sleeper(use_pool, || {
+        let _ = POOL.drain_idle(DECAY);
+        thread::sleep(DECAY * 2);
+        let _ = POOL.decay();
+        let _ = POOL.trim();
+    })
+}
+
+thread_local! {
+    #[allow(clippy::vec_box, reason = "a cache of blocks")]
+    static CACHE: RefCell<Vec<Box<[u8; BYTES]>>> = const { RefCell::new(Vec::new()) };
+}
+
+fn sleeping_thread_local() -> Result<f64, Error> {
+    let work = || {
+        CACHE.with_borrow_mut(|cache| {
+            cache.extend((0..OBJECTS).map(|_| Box::new([1; BYTES])));
+        });
+    };
+    per_sleeper(work, || thread::sleep(DECAY * 2))
+}
+
+/// What the objects of as many threads as run at a time take.
+fn needed() -> Result<f64, Error> {
+    let active = crate::cpus::allowed().len().clamp(1, SLEEPING);
+    Ok((active * OBJECTS * BYTES) as f64 / SLEEPING as f64)
+}
+
+/// KiB that a pool brings with one object in use. Not counted is code, of which the kernel
+/// maps sixteen pages when one is needed.
+fn startup() -> Result<f64, Error> {
+    // The first readings bring the reader's own memory.
+    for _ in 0..3 {
+        anonymous().map_err(Error::Resident)?;
+    }
+    let before = anonymous().map_err(Error::Resident)?;
+    static SMALL: RawPool = RawPool::new(LAYOUT);
+    let object = SMALL.try_alloc();
+    if let Ok(object) = object {
+        // SAFETY: allocated just now.
+        unsafe { object.as_ptr().write_bytes(1, BYTES) };
+    }
+    let after = anonymous().map_err(Error::Resident)?;
+    super::expect("percid", u64::from(object.is_ok()), 1)?;
+    Ok(after.saturating_sub(before) as f64 / 1024.0)
+}
+
+/// MiB after a pool that held 256 MiB was trimmed.
+fn trim() -> Result<f64, Error> {
+    const COUNT: usize = (256 << 20) / 64;
+    let pool = RawPool::new(super::raw::LAYOUT);
+    let mut all = vec![std::ptr::null_mut(); COUNT];
+    let count = pool.alloc_batch(&mut all);
+    for &object in &all[..count] {
+        // SAFETY: allocated just now.
+        unsafe { object.write_bytes(1, 64) };
+    }
+    let full = anonymous().map_err(Error::Resident)?;
+    // SAFETY: as above.
+    unsafe { pool.free_batch(&all[..count]) };
+    drop(all);
+    let _ = pool.trim();
+    let left = anonymous().map_err(Error::Resident)?;
+    super::expect("percid", count as u64, COUNT as u64)?;
+    super::expect("percid", u64::from(full >= 256 << 20), 1)?;
+    Ok(left as f64 / (1 << 20) as f64)
+}

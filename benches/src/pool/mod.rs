@@ -1,0 +1,267 @@
+//! Pools and allocators, a pair of getting and giving back at a time.
+//!
+//! | case | one operation is |
+//! | --- | --- |
+//! | `raw` | 64 bytes allocated, and freed |
+//! | `raw64` | the same, 64 allocated before they are freed |
+//! | `pool` | a value of 64 bytes taken from a pool, and given back |
+//! | `flow` | 64 bytes allocated on one thread and freed on another |
+//! | `sleepers` | memory of 1,000 sleeping threads that each took and returned 64 objects |
+//! | `startup` | memory that one pool brings, with one object used |
+//! | `trim` | memory left of 256 MiB in an idle pool |
+//!
+//! Memory is anonymous memory: no code and no files.
+//!
+//! In `flow` the second of two threads frees what the first allocates; alone, a thread frees
+//! its own, 512 at a time. They hand over through a bounded ring of their own and let the
+//! other have the CPU when it is full or empty, whoever the peer is.
+
+mod flow;
+mod memory;
+mod raw;
+mod values;
+
+use self::raw::{Malloc, MiMalloc, Percid, SnMalloc, ThreadLocal};
+use crate::compare::{Comparison, Which};
+use crate::suite::{Case, Fresh, Method, Suite, Timed, Who};
+
+/// The suite `pool`.
+pub static SUITE: Suite = Suite {
+    name: "pool",
+    about: "pools of memory and of values",
+    available: || Ok(()),
+    cases: &[
+        case(
+            "raw",
+            "64 bytes allocated and freed",
+            &[
+                raw::pairs::<Percid>(),
+                raw::pairs::<ThreadLocal>(),
+                raw::pairs::<Malloc>(),
+                raw::pairs::<MiMalloc>(),
+                raw::pairs::<SnMalloc>(),
+            ],
+        ),
+        case(
+            "raw64",
+            "64 times 64 bytes allocated, then freed",
+            &[
+                raw::many::<Percid>(),
+                raw::many::<ThreadLocal>(),
+                raw::many::<Malloc>(),
+                raw::many::<MiMalloc>(),
+                raw::many::<SnMalloc>(),
+            ],
+        ),
+        case(
+            "pool",
+            "a value of 64 bytes taken and given back",
+            &[
+                values::of::<values::Percid>(),
+                values::of::<values::ThreadLocal>(),
+                values::of::<values::ShardedSlab>(),
+                values::of::<values::OPool>(),
+                values::of::<values::ObjectPool>(),
+                values::of::<values::LockFree>(),
+                values::of::<values::ArrayQueue>(),
+                values::of::<values::SegQueue>(),
+            ],
+        ),
+        case(
+            "flow",
+            "64 bytes allocated here and freed there",
+            &[
+                flow::of::<Percid>(),
+                flow::of::<ThreadLocal>(),
+                flow::of::<Malloc>(),
+                flow::of::<MiMalloc>(),
+                flow::of::<SnMalloc>(),
+            ],
+        ),
+        fresh(
+            "sleepers",
+            "bytes per sleeping thread that used 64 objects of 256 bytes",
+            "bytes",
+            memory::SLEEPERS,
+        ),
+        fresh(
+            "startup",
+            "memory that one pool brings",
+            "KiB",
+            memory::STARTUP,
+        ),
+        fresh(
+            "trim",
+            "memory left of 256 MiB in an idle pool",
+            "MiB",
+            memory::TRIM,
+        ),
+    ],
+    comparisons: &[
+        ratio(
+            "alloc + free, 1 thread: percid / malloc",
+            ("raw", "percid", 1),
+            ("raw", "malloc", 1),
+        ),
+        ratio(
+            "alloc + free, 1 thread: percid / thread_local",
+            ("raw", "percid", 1),
+            ("raw", "thread_local", 1),
+        ),
+        ratio(
+            "get + drop, 1 thread: percid / sharded-slab",
+            ("pool", "percid", 1),
+            ("pool", "sharded-slab", 1),
+        ),
+        ratio(
+            "get + drop, 1 thread: percid / opool",
+            ("pool", "percid", 1),
+            ("pool", "opool", 1),
+        ),
+        ratio(
+            "get + drop, 1 thread: percid / object-pool",
+            ("pool", "percid", 1),
+            ("pool", "object-pool", 1),
+        ),
+        ratio(
+            "get + drop, 1 thread: percid / lockfree-object-pool",
+            ("pool", "percid", 1),
+            ("pool", "lockfree-object-pool", 1),
+        ),
+        ratio(
+            "get + drop, 1 thread: percid / array-queue",
+            ("pool", "percid", 1),
+            ("pool", "array-queue", 1),
+        ),
+        ratio(
+            "get + drop, 1 thread: percid / seg-queue",
+            ("pool", "percid", 1),
+            ("pool", "seg-queue", 1),
+        ),
+        ratio(
+            "get + drop, 2 threads: percid / sharded-slab",
+            ("pool", "percid", 2),
+            ("pool", "sharded-slab", 2),
+        ),
+        ratio(
+            "get + drop, 2 threads: percid / opool",
+            ("pool", "percid", 2),
+            ("pool", "opool", 2),
+        ),
+        ratio(
+            "get + drop, 2 threads: percid / object-pool",
+            ("pool", "percid", 2),
+            ("pool", "object-pool", 2),
+        ),
+        ratio(
+            "get + drop, 2 threads: percid / lockfree-object-pool",
+            ("pool", "percid", 2),
+            ("pool", "lockfree-object-pool", 2),
+        ),
+        ratio(
+            "get + drop, 2 threads: percid / array-queue",
+            ("pool", "percid", 2),
+            ("pool", "array-queue", 2),
+        ),
+        ratio(
+            "get + drop, 2 threads: percid / seg-queue",
+            ("pool", "percid", 2),
+            ("pool", "seg-queue", 2),
+        ),
+        ratio(
+            "get + drop, percid: 2 threads / 1 thread",
+            ("pool", "percid", 2),
+            ("pool", "percid", 1),
+        ),
+        ratio(
+            "producer to consumer: percid / mimalloc",
+            ("flow", "percid", 2),
+            ("flow", "mimalloc", 2),
+        ),
+        ratio(
+            "producer to consumer: percid / snmalloc",
+            ("flow", "percid", 2),
+            ("flow", "snmalloc", 2),
+        ),
+        ratio(
+            "sleepers: percid / thread_local",
+            ("sleepers", "percid", memory::SLEEPING),
+            ("sleepers", "thread_local", memory::SLEEPING),
+        ),
+        ratio(
+            "sleepers: percid / what active cids need",
+            ("sleepers", "percid", memory::SLEEPING),
+            ("sleepers", "needed", memory::SLEEPING),
+        ),
+        alone("start-up, KiB", ("startup", "percid", 1)),
+        alone("after trim of 256 MiB, MiB", ("trim", "percid", 1)),
+    ],
+};
+
+const fn case(name: &'static str, about: &'static str, implementations: &'static [Timed]) -> Case {
+    let method = Method::Timed {
+        who: Who::All,
+        implementations,
+    };
+    Case {
+        name,
+        about,
+        unit: "ns/op",
+        method,
+    }
+}
+
+const fn fresh(
+    name: &'static str,
+    about: &'static str,
+    unit: &'static str,
+    (threads, implementations): (usize, &'static [Fresh]),
+) -> Case {
+    let method = Method::Fresh {
+        threads,
+        implementations,
+    };
+    Case {
+        name,
+        about,
+        unit,
+        method,
+    }
+}
+
+type Place = (&'static str, &'static str, usize);
+
+const fn which((case, implementation, threads): Place) -> Which {
+    Which {
+        case,
+        implementation,
+        threads,
+    }
+}
+
+const fn ratio(what: &'static str, of: Place, against: Place) -> Comparison {
+    Comparison {
+        what,
+        of: which(of),
+        against: Some(which(against)),
+    }
+}
+
+const fn alone(what: &'static str, of: Place) -> Comparison {
+    Comparison {
+        what,
+        of: which(of),
+        against: None,
+    }
+}
+
+fn expect(implementation: &'static str, counted: u64, expected: u64) -> Result<(), crate::Error> {
+    if counted == expected {
+        return Ok(());
+    }
+    Err(crate::Error::Wrong {
+        implementation,
+        counted,
+        expected,
+    })
+}
