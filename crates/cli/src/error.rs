@@ -76,6 +76,8 @@ pub(crate) enum Error {
         path: PathBuf,
         why: percid_sim::TraceError,
     },
+    #[error("the trace has no thread '{name}'")]
+    NoProcess { name: String },
     #[error("cannot make a table with commas: {0}")]
     Csv(#[from] csv::Error),
     #[error("cannot make a plot: {0}")]
@@ -101,6 +103,7 @@ impl Error {
             | Error::UnknownStand { .. }
             | Error::Sim(_)
             | Error::NoTrace { .. }
+            | Error::NoProcess { .. }
             | Error::Trace { .. } => Exit::Usage,
             Error::Unavailable { .. } => Exit::Unsupported,
             Error::Measure(percid_benches::Error::Unknown { .. }) => Exit::Usage,

@@ -31,7 +31,7 @@ fn the_list_names_workloads_policies_and_costs() {
 fn leave(directory: &Directory, seed: &str) -> (Said, Vec<String>) {
     let [json, csv, svg] = ["out.json", "out.csv", "plots"].map(|name| directory.file(name));
     let said = sim(&[
-        "run", "roaming", "--cpus", "8", "--time", "150ms", "--seed", seed, "--json", &json,
+        "run", "roaming", "--cpus", "8", "--time", "250ms", "--seed", seed, "--json", &json,
         "--csv", &csv, "--svg", &svg,
     ]);
     let mut files = vec![json, csv];
@@ -155,6 +155,9 @@ fn traces_drive_policies() {
             .err
             .contains("threads of the same name")
     );
+    let said = sim(&["trace", &file, "--process", "nobody"]);
+    assert_eq!(said.code, Some(2));
+    assert!(said.err.contains("no thread 'nobody'"), "{}", said.err);
     let said = sim(&["trace", &file, "--cpus", "1"]);
     assert_eq!(said.code, Some(2));
     assert!(said.err.contains("the trace has 2 CPUs"), "{}", said.err);

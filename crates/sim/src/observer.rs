@@ -166,6 +166,13 @@ impl Observer {
         }
     }
 
+    /// A run that is shorter than a window ends with it.
+    pub(crate) fn shorten(&mut self, now: Time) {
+        if self.windows.is_empty() {
+            self.window_end = self.window_end.min(now.max(1));
+        }
+    }
+
     pub(crate) fn is_over(&self, now: Time) -> bool {
         now >= self.window_end
     }
@@ -177,7 +184,7 @@ impl Observer {
             .map_or(0, |process| process.bound());
         while self.is_over(now) {
             self.windows.push(Window {
-                end: self.window_end,
+                end: self.window_end.min(now),
                 distinct: self.seen.iter().filter(|&&seen| seen).count() as u32,
                 held,
                 highest: self.window_highest,

@@ -70,6 +70,25 @@ fn processes_are_told_by_their_pid() {
 }
 
 #[test]
+fn a_process_is_chosen_by_name() {
+    let trace = read(NAMED).unwrap();
+    let worker = trace.busiest(None).unwrap();
+    assert_eq!(trace.name_of(worker), "worker");
+    let other = trace.busiest(Some("other")).unwrap();
+    assert_eq!(trace.name_of(other), "other");
+    assert_eq!(trace.busiest(Some("nobody")), None);
+    let machine = Machine::flat(4).unwrap();
+    let report = trace
+        .replay_of(other, machine, &Costs::default(), Name::V6)
+        .unwrap();
+    assert_eq!(report.threads, 1);
+    // Whatever number is given.
+    trace
+        .replay_of(99, machine, &Costs::default(), Name::Strict)
+        .unwrap();
+}
+
+#[test]
 fn a_machine_that_is_too_small() {
     let trace = read(NAMED).unwrap();
     let machine = Machine::flat(2).unwrap();

@@ -112,6 +112,10 @@ pub(crate) struct Trace {
     /// Output of perf sched script
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+    /// Look at the ids of the process with a thread of this name [default: the process that
+    /// is switched to most often]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) process: Option<String>,
     #[command(flatten)]
     pub(crate) machine: Shape,
     /// CPUs of the machine [default: those of the trace]

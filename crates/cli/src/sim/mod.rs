@@ -201,6 +201,11 @@ fn run_trace(arguments: &args::Trace, output: &mut Output) -> Result<(), Error> 
         why,
     })?;
     let machine = machine(arguments.cpus.unwrap_or(trace.cpus()), &arguments.machine)?;
+    let subject = trace.busiest(arguments.process.as_deref());
+    let subject = match (subject, &arguments.process) {
+        (None, Some(name)) => return Err(Error::NoProcess { name: name.clone() }),
+        (subject, _) => subject.unwrap_or(0),
+    };
     let targets = Targets::prepare(&arguments.what.files)?;
     if !trace.knows_processes() {
         note(
@@ -217,17 +222,18 @@ fn run_trace(arguments: &args::Trace, output: &mut Output) -> Result<(), Error> 
                 weight: 1,
                 run: Box::new(move |passed| {
                     passed(1);
-                    trace.replay(machine, costs, name)
+                    trace.replay_of(subject, machine, costs, name)
                 }),
             }
         })
         .collect();
     let reports = jobs::run(&jobs)?;
     let title = format!(
-        "{}: {} events, {}\n",
+        "{}: {} events, {}; ids of the process '{}'\n",
         path.display(),
         trace.events(),
-        describe(&machine)
+        describe(&machine),
+        trace.name_of(subject)
     );
     show(output, &title, &reports)?;
     finish(&arguments.what, &costs, "trace", &reports, targets)

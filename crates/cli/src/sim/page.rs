@@ -88,7 +88,7 @@ fn published(comparisons: &[Comparison]) -> Markup {
             @for it in comparisons {
                 @let (class, verdict) = class(it.verdict);
                 div.card {
-                    h3 { (it.what) }
+                    h3 { (capital(it.what)) }
                     div.sides {
                         p { span.muted { "published" } b { (it.published) } }
                         p { span.muted { "simulated" } b { (it.simulated) } }

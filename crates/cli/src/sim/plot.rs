@@ -208,14 +208,15 @@ pub(super) fn all(stand: &str, reports: &[&Report]) -> Result<Vec<Plot>, Error> 
             }
         })
         .collect();
-    let mut plots = vec![
-        bars(
-            &format!("{stand}-time"),
-            "Share of busy CPU time for ids (dark: waiting for locks)",
-            &time,
-        )?,
-        ids(&format!("{stand}-ids"), stand, reports)?,
-    ];
+    let mut plots = vec![bars(
+        &format!("{stand}-time"),
+        "Share of busy CPU time for ids (dark: waiting for locks)",
+        &time,
+    )?];
+    // Less is no line.
+    if reports.iter().any(|report| report.ids.windows.len() > 1) {
+        plots.push(ids(&format!("{stand}-ids"), stand, reports)?);
+    }
     if reports.iter().any(|report| report.ids.pauses > 0) {
         let pauses = reports.iter().map(|report| Bar {
             policy: report.policy,

@@ -147,6 +147,7 @@ impl Engine {
             }
             self.stage.observer.leaves(&self.stage.world, cpu, until);
         }
+        self.stage.observer.shorten(until);
         self.stage.observe_windows(until);
         passed(until - told);
     }

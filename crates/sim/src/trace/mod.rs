@@ -84,6 +84,8 @@ pub struct Trace {
     pub(crate) records: Vec<Record>,
     /// The process of each thread.
     pub(crate) processes: Vec<u32>,
+    /// The name of each thread.
+    names: Vec<String>,
     cpus: u32,
     /// Whether it says which threads are of one process.
     knows_processes: bool,
@@ -145,6 +147,7 @@ impl Trace {
         Ok(Trace {
             cpus: parser.cpus(),
             processes: parser.processes(),
+            names: parser.names(),
             knows_processes,
             records,
         })
@@ -168,18 +171,61 @@ impl Trace {
         self.knows_processes
     }
 
-    /// Drives a policy.
+    /// The process that is switched to most often, of those with a thread of that name, if
+    /// one is given; `None` if there is none.
+    #[must_use]
+    pub fn busiest(&self, name: Option<&str>) -> Option<u32> {
+        let mut turns = vec![0u64; self.processes.len()];
+        for record in &self.records {
+            if let Happened::Switch {
+                next: Some(next), ..
+            } = record.happened
+            {
+                turns[self.processes[next as usize] as usize] += 1;
+            }
+        }
+        let named = self.processes.iter().zip(&self.names);
+        named
+            .filter(|(_, of)| name.is_none_or(|name| name == of.as_str()))
+            .map(|(&process, _)| process)
+            .max_by_key(|&process| (turns[process as usize], std::cmp::Reverse(process)))
+    }
+
+    /// The name of the first thread of a process.
+    #[must_use]
+    pub fn name_of(&self, process: u32) -> &str {
+        let place = self.processes.iter().position(|&it| it == process);
+        place.map_or("", |place| &self.names[place])
+    }
+
+    /// Drives a policy, and looks at the ids of the [`busiest`](Trace::busiest) process.
     ///
     /// # Errors
     ///
     /// If the machine has fewer CPUs than the trace.
     pub fn replay(&self, machine: Machine, costs: &Costs, policy: Name) -> Result<Report, Error> {
+        let subject = self.busiest(None).unwrap_or(0);
+        self.replay_of(subject, machine, costs, policy)
+    }
+
+    /// The same, of a certain process.
+    ///
+    /// # Errors
+    ///
+    /// As [`replay`](Trace::replay).
+    pub fn replay_of(
+        &self,
+        subject: u32,
+        machine: Machine,
+        costs: &Costs,
+        policy: Name,
+    ) -> Result<Report, Error> {
         if machine.cpus() < self.cpus {
             return Err(Error::SmallMachine {
                 machine: machine.cpus(),
                 trace: self.cpus,
             });
         }
-        Ok(replay::replay(self, machine, costs, policy))
+        Ok(replay::replay(self, subject, machine, costs, policy))
     }
 }

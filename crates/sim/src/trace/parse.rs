@@ -261,6 +261,12 @@ impl Parser {
         self.named
     }
 
+    /// The name of each thread, as it was first seen.
+    pub(super) fn names(&mut self) -> Vec<String> {
+        let threads = self.threads.iter_mut();
+        threads.map(|seen| std::mem::take(&mut seen.name)).collect()
+    }
+
     /// The process of each thread, numbered in the order of their threads.
     pub(super) fn processes(&self) -> Vec<u32> {
         let mut by_pid: HashMap<u64, u32> = HashMap::new();

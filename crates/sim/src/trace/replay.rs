@@ -25,33 +25,21 @@ struct Replay {
     turns: u64,
 }
 
-/// The process that is switched to most often.
-fn busiest(trace: &Trace) -> u32 {
-    let mut turns = vec![0u64; trace.processes.len().max(1)];
-    for record in &trace.records {
-        if let Happened::Switch {
-            next: Some(next), ..
-        } = record.happened
-        {
-            turns[trace.processes[next as usize] as usize] += 1;
-        }
-    }
-    let most = turns
-        .iter()
-        .zip(0..)
-        .max_by_key(|(turns, process)| (**turns, std::cmp::Reverse(*process)));
-    most.map_or(0, |(_, process)| process)
-}
-
-pub(super) fn replay(trace: &Trace, machine: Machine, costs: &Costs, policy: Name) -> Report {
-    let mut stage = Stage::new(machine, costs.clone(), policy.make(), busiest(trace));
+pub(super) fn replay(
+    trace: &Trace,
+    subject: u32,
+    machine: Machine,
+    costs: &Costs,
+    policy: Name,
+) -> Report {
+    let mut stage = Stage::new(machine, costs.clone(), policy.make(), subject);
     for &process in &trace.processes {
         while stage.world.processes.len() as u32 <= process {
             stage.add_process();
         }
         stage.add_thread(process);
     }
-    if stage.world.processes.is_empty() {
+    while stage.world.processes.len() as u32 <= subject {
         stage.add_process();
     }
     let mut replay = Replay {
@@ -74,9 +62,8 @@ pub(super) fn replay(trace: &Trace, machine: Machine, costs: &Costs, policy: Nam
         replay.account(cpu, end);
         replay.stage.observer.leaves(&replay.stage.world, cpu, end);
     }
-    // The last window ends with the trace.
-    let until = end.next_multiple_of(crate::observer::WINDOW).max(1);
-    replay.stage.observe_windows(until);
+    replay.stage.observer.shorten(end);
+    replay.stage.observe_windows(end.max(1));
     let Replay {
         stage, busy, turns, ..
     } = replay;
