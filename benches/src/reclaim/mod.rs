@@ -11,6 +11,7 @@
 //! | implementation | the object is |
 //! | --- | --- |
 //! | `percid:copy` | in a `CopyCell`, copied out |
+//! | `percid:lazy` | in a `LazyCell`, read under a lease |
 //! | `percid:sections` | behind an `Atomic`, read under a guard of its domain |
 //! | `crossbeam_epoch`, `seize`, `sdd`, `kovan` | behind the crate's pointer, read under its guard |
 //! | `haphazard` | behind its pointer, read under a hazard pointer that the thread keeps |
@@ -25,6 +26,7 @@
 
 mod copy;
 mod free;
+mod lazy;
 mod peers;
 mod percid;
 mod read;
@@ -38,6 +40,7 @@ use crate::compare::{Comparison, Which};
 use crate::suite::{Case, Method, Suite, Who};
 
 use self::copy::Copied;
+use self::lazy::Lazy;
 use self::peers::{ArcSwapped, Arcs, Epoch, Haphazard, Kovan, Locked, Sdd, Seize};
 use self::percid::Sections;
 use self::read::Own;
@@ -106,6 +109,7 @@ pub static SUITE: Suite = Suite {
                 implementations: &[
                     read::of::<Copied>(),
                     read::of::<Sections<u64>>(),
+                    read::of::<Lazy<u64>>(),
                     read::of::<Epoch<u64>>(),
                     read::of::<Seize<u64>>(),
                     read::of::<Haphazard<u64>>(),
@@ -127,6 +131,7 @@ pub static SUITE: Suite = Suite {
                 implementations: &[
                     read::busy::<Copied>(),
                     read::busy::<Sections<u64>>(),
+                    read::busy::<Lazy<u64>>(),
                     read::busy::<Epoch<u64>>(),
                     read::busy::<Seize<u64>>(),
                     read::busy::<Haphazard<u64>>(),
@@ -146,6 +151,7 @@ pub static SUITE: Suite = Suite {
                 implementations: &[
                     swap::of::<Copied>(),
                     swap::of::<Sections<u64>>(),
+                    swap::of::<Lazy<u64>>(),
                     swap::of::<Epoch<u64>>(),
                     swap::of::<Seize<u64>>(),
                     swap::of::<Haphazard<u64>>(),
@@ -165,6 +171,7 @@ pub static SUITE: Suite = Suite {
                 implementations: &[
                     free::copied(),
                     free::median::<Sections<Tracked>>(),
+                    free::median::<Lazy<Tracked>>(),
                     free::median::<Epoch<Tracked>>(),
                     free::median::<Seize<Tracked>>(),
                     free::median::<Haphazard<Tracked>>(),
@@ -184,6 +191,7 @@ pub static SUITE: Suite = Suite {
                 implementations: &[
                     free::copied_stalled(),
                     free::stalled::<Sections<Tracked>>(),
+                    free::stalled::<Lazy<Tracked>>(),
                     free::stalled::<Epoch<Tracked>>(),
                     free::stalled::<Seize<Tracked>>(),
                     free::stalled::<Haphazard<Tracked>>(),
@@ -300,11 +308,58 @@ pub static SUITE: Suite = Suite {
             free::THREADS,
             "free, percid:copy: microseconds",
         ),
+        ratio(
+            "read",
+            "percid:lazy",
+            "arc_swap",
+            1,
+            "read, 1 thread: percid:lazy / arc_swap",
+        ),
+        ratio(
+            "read",
+            "percid:lazy",
+            "arc_swap",
+            2,
+            "read, 2 threads: percid:lazy / arc_swap",
+        ),
+        ratio(
+            "busy",
+            "crossbeam_epoch",
+            "percid:lazy",
+            2,
+            "busy, 2 threads: reads of percid:lazy / crossbeam_epoch",
+        ),
+        ratio(
+            "busy",
+            "arc_swap",
+            "percid:lazy",
+            2,
+            "busy, 2 threads: reads of percid:lazy / arc_swap",
+        ),
+        ratio(
+            "swap",
+            "percid:lazy",
+            "sdd",
+            2,
+            "swap, 2 threads: percid:lazy / sdd",
+        ),
+        figure(
+            "free",
+            "percid:lazy",
+            free::THREADS,
+            "free, percid:lazy: microseconds",
+        ),
         figure(
             "free",
             "percid:sections",
             free::THREADS,
             "free, percid:sections: microseconds",
+        ),
+        figure(
+            "stalled",
+            "percid:lazy",
+            free::STALLED_THREADS,
+            "stalled, percid:lazy: unfreed",
         ),
         figure(
             "stalled",
