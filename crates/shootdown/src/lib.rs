@@ -10,6 +10,10 @@
 //! | [`lazy::LazyCell`] | shared values that are replaced now and then: readers hold a [`lazy::Lease`] | before `store` returns, or when the last lease of that value ends |
 //! | [`Barriers`] | fences that many callers share | |
 //!
+//! The [guide] says which of them fits which need, and what to write for what other crates
+//! have. How a section works, what a cid is and what holds at forks and in sandboxes, says
+//! [the guide of `percid`](percid::guide).
+//!
 //! # Fork and signals
 //!
 //! Every part says what holds for it. Between `vfork` and `exec` use nothing of this
@@ -26,6 +30,8 @@ mod domain;
 #[cfg_attr(loom, allow(dead_code, reason = "only the models run"))]
 mod fork_lock;
 mod generation;
+#[cfg(not(loom))]
+pub mod guide;
 #[cfg(not(loom))]
 pub mod lazy;
 #[cfg(all(test, loom))]
