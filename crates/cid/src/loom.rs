@@ -9,8 +9,10 @@ use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
 
-use crate::IdSet;
+use loom::sync::atomic::{AtomicU32, Ordering, fence};
+
 use crate::domain::{Bitmap, Claim};
+use crate::{IdSet, Limit};
 
 /// Two threads take an id, write what belongs to it, and return it. Loom reports
 /// writes that are not ordered.
@@ -106,6 +108,60 @@ fn a_bit_that_is_freed_too_early_is_found() {
 fn a_bit_that_is_freed_without_order_is_found() {
     let outcome = panic::catch_unwind(AssertUnwindSafe(|| {
         loom::model(|| bitmap_model(0, Bitmap::clear_relaxed));
+    }));
+    assert!(
+        outcome.is_err(),
+        "the mutant passed: this test proves nothing"
+    );
+}
+
+/// Memory comes under a domain's limit while another thread raises the limit: whatever is
+/// published then is open, whichever of them did it.
+fn limit_model(announce: fn(&Limit, u32)) {
+    struct Domain {
+        limit: Limit,
+        attached: AtomicU32,
+        opened: AtomicU32,
+    }
+
+    let domain = Arc::new(Domain {
+        limit: Limit::new(),
+        attached: AtomicU32::new(0),
+        opened: AtomicU32::new(0),
+    });
+    let raiser = {
+        let domain = Arc::clone(&domain);
+        thread::spawn(move || {
+            announce(&domain.limit, 1);
+            if domain.attached.load(Ordering::Acquire) == 1 {
+                domain.opened.fetch_max(1, Ordering::Relaxed);
+            }
+            domain.limit.publish(1);
+        })
+    };
+    domain.attached.store(1, Ordering::Release);
+    fence(Ordering::SeqCst);
+    let to = domain.limit.announced();
+    domain.opened.fetch_max(to, Ordering::Relaxed);
+    // From here on structures are handed out: a section may see the limit.
+    if domain.limit.get() == 1 {
+        assert_eq!(domain.opened.load(Ordering::Relaxed), 1, "a closed stripe");
+    }
+    raiser.join().unwrap();
+    assert_eq!(domain.limit.get(), 1);
+    assert_eq!(domain.opened.load(Ordering::Relaxed), 1, "a closed stripe");
+}
+
+#[test]
+fn what_is_below_the_limit_is_open() {
+    loom::model(|| limit_model(Limit::announce));
+}
+
+/// The mutant announces nothing: neither sees the other.
+#[test]
+fn a_limit_that_is_not_announced_is_found() {
+    let outcome = panic::catch_unwind(AssertUnwindSafe(|| {
+        loom::model(|| limit_model(|_, _| ()));
     }));
     assert!(
         outcome.is_err(),
