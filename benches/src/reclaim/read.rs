@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::hint::black_box;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, compiler_fence};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -34,12 +34,14 @@ struct Reading<R> {
 
 impl<R: Reclaiming<u64>> Reading<R> {
     fn read(&self, rounds: u64) {
-        let mut reader = self.object.reader();
+        // The compiler might keep what it sees to itself.
+        let mut reader = black_box(&self.object).reader();
         let mut sum = 0;
         for _ in 0..rounds {
             for _ in 0..OPERATIONS {
+                sum += R::read(&mut reader, Object::number);
                 // Each read is made, and made before the next one.
-                sum += black_box(R::read(&mut reader, Object::number));
+                compiler_fence(Ordering::SeqCst);
             }
         }
         self.sum.add(sum);
@@ -163,7 +165,7 @@ impl Reclaiming<u64> for Own {
 
     #[inline(always)]
     fn read<R>((): &mut (), read: impl FnOnce(&u64) -> R) -> R {
-        NUMBER_OF_THREAD.with(|number| read(&number.get()))
+        NUMBER_OF_THREAD.with(|number| read(&black_box(number).get()))
     }
 
     fn replace(&self, new: u64) {

@@ -156,6 +156,7 @@ impl ReclaimDomain {
         sections()
             && self
                 .chosen
+                .0
                 .compare_exchange(0, FIRST, Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok()
     }
@@ -173,7 +174,7 @@ impl ReclaimDomain {
         };
         if grace.was_inherited() {
             // Ordering: Release, as in `begin`.
-            let chosen = self.chosen.load(Ordering::Relaxed);
+            let chosen = self.chosen.0.load(Ordering::Relaxed);
             if chosen != 0 {
                 self.phase.store(chosen, Ordering::Release);
             }
@@ -212,8 +213,8 @@ impl ReclaimDomain {
         let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
         // Ordering: Release pairs with the section's acquiring load: who enters in the new
         // phase sees what was unlinked before. First this one, then `phase`: see above.
-        if self.chosen.load(Ordering::Relaxed) != 0 {
-            self.chosen.store(other(old), Ordering::Release);
+        if self.chosen.0.load(Ordering::Relaxed) != 0 {
+            self.chosen.0.store(other(old), Ordering::Release);
         }
         self.phase.store(other(old), Ordering::Release);
         // The point is a full fence: it pairs with the one of counted readers.

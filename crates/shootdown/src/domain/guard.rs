@@ -48,6 +48,8 @@ impl<'d, B> Guard<'d, B> {
     /// A seat that was claimed for this guard, and that stays for `'d`.
     #[inline(always)]
     pub(super) unsafe fn seated(seat: *mut u64) -> Self {
+        // SAFETY: a seat is a word. Told, the compiler looks for no count when it is left.
+        unsafe { core::hint::assert_unchecked(seat.addr() & COUNTED == 0) };
         Guard {
             place: seat.expose_provenance(),
             life: PhantomData,

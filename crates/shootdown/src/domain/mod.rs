@@ -38,7 +38,7 @@ use crate::sync::spin_once;
 use grace::Grace;
 use pace::Pace;
 use retired::{Batch, Retired};
-use stripe::{Enter, FIRST, Retire, WORDS};
+use stripe::{Chosen, FIRST, Retire, WORDS};
 
 /// Defers destructors until every reader that may have found the object has left: *drop
 /// runs in some later call to the domain, by whichever thread makes it; when nobody calls,
@@ -90,7 +90,8 @@ use stripe::{Enter, FIRST, Retire, WORDS};
 /// guards that are held across waits, counts itself instead, which is two
 /// read-modify-writes and a fence. Neither depends on the number of threads or tasks.
 ///
-/// `retire_with` is a full fence and one section. Each batch costs a grace period: one
+/// `retire_with` is a full fence and one section; what an [`Atomic`](crate::Atomic) replaces
+/// has had its fence on x86. Each batch costs a grace period: one
 /// fence of the kernel ([`Barriers`](crate::Barriers)), and a look at eight words for each
 /// active cid. The batch adapts: one object at a time while they are rare, hundreds while
 /// they are many.
@@ -118,7 +119,7 @@ use stripe::{Enter, FIRST, Retire, WORDS};
 /// is retired in it, ever. What another thread was about to free at that moment leaks.
 pub struct ReclaimDomain {
     /// What sections load: the phase, or 0 while there may be none.
-    chosen: AtomicU64,
+    chosen: Chosen,
     /// What counted readers load.
     phase: AtomicU64,
     /// Grace periods that have begun, and that have ended.
@@ -157,7 +158,7 @@ impl ReclaimDomain {
 
     const fn with_room(room: Room) -> ReclaimDomain {
         ReclaimDomain {
-            chosen: AtomicU64::new(0),
+            chosen: Chosen(AtomicU64::new(0)),
             phase: AtomicU64::new(FIRST),
             begun: AtomicU64::new(0),
             ended: AtomicU64::new(0),
@@ -173,7 +174,7 @@ impl ReclaimDomain {
     #[inline]
     pub fn enter(&self) -> Guard<'_> {
         // SAFETY: the first words of a cid's stripe are its seats: 0, or their guards'.
-        match unsafe { self.room.run(&Enter(&self.chosen)) } {
+        match unsafe { self.room.run(&self.chosen) } {
             // SAFETY: claimed; the room stays for as long as the domain.
             Ok(seat) => unsafe { Guard::seated(seat) },
             Err(_) => self.enter_slow(),
@@ -185,7 +186,7 @@ impl ReclaimDomain {
     fn enter_slow(&self) -> Guard<'_> {
         if self.open() {
             // SAFETY: as in `enter`.
-            if let Ok(seat) = unsafe { self.room.run(&Enter(&self.chosen)) } {
+            if let Ok(seat) = unsafe { self.room.run(&self.chosen) } {
                 // SAFETY: as in `enter`.
                 return unsafe { Guard::seated(seat) };
             }
@@ -221,8 +222,33 @@ impl ReclaimDomain {
         // Ordering: pairs with the choice of a phase: whoever is in the new one sees what the
         // caller unlinked, or the section below sees the new one.
         fence(Ordering::SeqCst);
+        // SAFETY: the caller's contract.
+        unsafe { self.retire(object, destroy) };
+    }
+
+    /// As [`retire_with`](Self::retire_with), for what the caller has just unlinked by a
+    /// read-modify-write.
+    ///
+    /// # Safety
+    ///
+    /// As [`retire_with`](Self::retire_with), and so it was unlinked.
+    #[inline]
+    pub(crate) unsafe fn retire_exchanged(&self, object: *mut u8, destroy: unsafe fn(*mut u8)) {
+        // Ordering: as above. On x86 the read-modify-write is that fence, and the section is
+        // instructions that the compiler keeps behind it.
+        #[cfg(not(target_arch = "x86_64"))]
+        fence(Ordering::SeqCst);
+        // SAFETY: the caller's contract.
+        unsafe { self.retire(object, destroy) };
+    }
+
+    /// # Safety
+    ///
+    /// As [`retire_with`](Self::retire_with), behind a full fence.
+    #[inline(always)]
+    unsafe fn retire(&self, object: *mut u8, destroy: unsafe fn(*mut u8)) {
         let retire = Retire {
-            chosen: &self.chosen,
+            chosen: &self.chosen.0,
             capacity: self.pace.capacity(),
             object: object.expose_provenance() as u64,
             destroy: (destroy as *const ()).expose_provenance() as u64,
@@ -240,9 +266,8 @@ impl ReclaimDomain {
         if DESTROYING.get() {
             return;
         }
-        if self.pace.is_due(self) {
-            self.destroy(self.advance(false));
-        }
+        self.pace.note();
+        self.destroy(self.advance(false));
     }
 
     /// Runs destructors.

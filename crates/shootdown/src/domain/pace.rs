@@ -2,14 +2,13 @@
 //!
 //! Each costs a fence, which the whole process pays for. So a domain asks how long ago the
 //! last one began: less than [`SHORT`], and the next waits for twice as much; more than
-//! [`LONG`], for half as much, down to every single object. Bags hold [`CAPACITY`] words;
-//! beyond that the rest gathers behind the lock.
+//! [`LONG`], for half as much, down to every single object. At the most a bag is filled: what
+//! gathers behind the lock costs more than grace periods do.
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use super::ReclaimDomain;
 use super::stripe::CAPACITY;
 
 const SHORT: Duration = Duration::from_micros(250);
@@ -18,11 +17,11 @@ const LONG: Duration = Duration::from_millis(4);
 /// The smallest batch that is one; below it every object begins a grace period.
 const LEAST: u32 = 16;
 
-/// The largest, in words of all bags and what comes late.
-const MOST: u32 = 1 << 14;
+/// The largest.
+const MOST: u32 = CAPACITY;
 
 pub(super) struct Pace {
-    /// Words to gather.
+    /// Words to gather in a bag.
     batch: AtomicU32,
     /// When the last grace period of this pace began, in nanoseconds since some moment.
     last: AtomicU64,
@@ -40,23 +39,17 @@ impl Pace {
     // Ordering: Relaxed, here and below: numbers to be patient by.
     #[inline(always)]
     pub(super) fn capacity(&self) -> u32 {
-        self.batch.load(Ordering::Relaxed).min(CAPACITY)
+        self.batch.load(Ordering::Relaxed)
     }
 
-    /// Whether to begin a grace period, or to look after one, now that a bag is full. Sets
-    /// the pace.
-    pub(super) fn is_due(&self, domain: &ReclaimDomain) -> bool {
+    /// A bag is full, so that a grace period begins, or is looked after: sets the pace.
+    pub(super) fn note(&self) {
         let batch = self.batch.load(Ordering::Relaxed);
-        let late = 2 * domain.late.lock().len() as u32;
-        if late + CAPACITY < batch {
-            return false;
-        }
         let now = nanoseconds();
         let past = Duration::from_nanos(now.saturating_sub(self.last.load(Ordering::Relaxed)));
         let next = next(batch, past);
         self.batch.store(next, Ordering::Relaxed);
         self.last.store(now, Ordering::Relaxed);
-        true
     }
 }
 

@@ -43,10 +43,12 @@ pub(super) fn count_of(phase: u64) -> usize {
     usize::from(phase == SECOND)
 }
 
-/// Takes a free seat, in the phase that is chosen at that moment.
-pub(super) struct Enter<'a>(pub(super) &'a AtomicU64);
+/// The phase that is chosen, or 0 while sections may not enter: takes a free seat in it.
+///
+/// It is an operation itself, for one that is made on the stack is stored there each time.
+pub(super) struct Chosen(pub(super) AtomicU64);
 
-impl Operation for Enter<'_> {
+impl Operation for Chosen {
     type Output = *mut u64;
 
     #[inline(always)]
@@ -56,7 +58,7 @@ impl Operation for Enter<'_> {
         first: WordAddress,
     ) -> Result<*mut u64, Refusal> {
         // SAFETY: the caller's contract; a seat that is taken is its guard's.
-        unsafe { section::claim_first::<I, SHIFT>(index, first, SEATS, self.0) }
+        unsafe { section::claim_first::<I, SHIFT>(index, first, SEATS, &self.0) }
     }
 }
 

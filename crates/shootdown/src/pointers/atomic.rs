@@ -89,7 +89,7 @@ impl<T: Send + Sync + 'static, B: Brand> Atomic<T, B> {
         let old = Guarded::<T, B>::from_raw(self.pointer.swap(new, Ordering::AcqRel));
         // SAFETY: unlinked by the swap. Whoever linked it by hand, elsewhere or twice, has
         // said that this is right.
-        unsafe { old.retire() };
+        unsafe { old.retire_exchanged() };
     }
 
     /// As [`replace`](Self::replace), and returns the old object for as long as the guard.
@@ -102,7 +102,7 @@ impl<T: Send + Sync + 'static, B: Brand> Atomic<T, B> {
         let new = new.map_or(ptr::null_mut(), Owned::into_raw);
         let old = Guarded::from_raw(self.pointer.swap(new, Ordering::AcqRel));
         // SAFETY: as in `replace`; the guard keeps it.
-        unsafe { old.retire() };
+        unsafe { old.retire_exchanged() };
         old
     }
 
@@ -127,7 +127,7 @@ impl<T: Send + Sync + 'static, B: Brand> Atomic<T, B> {
         match unsafe { self.compare_exchange_linked(current, new, guard) } {
             Ok(new) => {
                 // SAFETY: unlinked by the exchange.
-                unsafe { current.retire() };
+                unsafe { current.retire_exchanged() };
                 Ok(new)
             }
             Err(found) => Err(Lost {
@@ -348,19 +348,35 @@ impl<'g, T: 'static, B: Brand> Guarded<'g, T, B> {
     where
         T: Send,
     {
-        /// # Safety
-        ///
-        /// A box that nobody has any more.
-        unsafe fn destroy<T>(object: *mut u8) {
-            // SAFETY: the caller's contract.
-            drop(unsafe { Box::from_raw(object.cast::<T>()) });
-        }
-
         if !self.raw.is_null() {
             // SAFETY: the caller's contract; `T` is `Send` and lives as long as it must.
             unsafe { B::domain().retire_with(self.raw.cast(), destroy::<T>) };
         }
     }
+
+    /// The same for what was unlinked by a read-modify-write.
+    ///
+    /// # Safety
+    ///
+    /// As [`retire`](Self::retire).
+    #[inline]
+    unsafe fn retire_exchanged(self)
+    where
+        T: Send,
+    {
+        if !self.raw.is_null() {
+            // SAFETY: as in `retire`.
+            unsafe { B::domain().retire_exchanged(self.raw.cast(), destroy::<T>) };
+        }
+    }
+}
+
+/// # Safety
+///
+/// A box that nobody has any more.
+unsafe fn destroy<T>(object: *mut u8) {
+    // SAFETY: the caller's contract.
+    drop(unsafe { Box::from_raw(object.cast::<T>()) });
 }
 
 impl<T, B: Brand> PartialEq for Guarded<'_, T, B> {

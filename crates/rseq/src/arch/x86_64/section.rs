@@ -102,9 +102,7 @@ macro_rules! id {
             remember!(),
             "test {stripe:e}, {stripe:e}\n",
             "js ",
-            $refused,
-            "\n",
-            "xor {stripe:e}, {stripe:e}"
+            $refused
         )
     };
     (cpu_id, $refused:literal) => {
@@ -115,6 +113,16 @@ macro_rules! id {
             "jae ",
             $refused
         )
+    };
+}
+
+/// Leaves the word's address in `{stripe}`, which holds the id.
+macro_rules! place {
+    (registered) => {
+        "lea {stripe}, [8*{word} + {shift}]"
+    };
+    ($index:ident) => {
+        "shl {stripe}, {shift}\nlea {stripe}, [{stripe} + 8*{word}]"
     };
 }
 
@@ -196,8 +204,7 @@ macro_rules! section {
                 disarm!(),
                 delay!(1),
                 id!($index, $refused),
-                "shl {stripe}, {shift}",
-                "lea {stripe}, [{stripe} + 8*{word}]",
+                place!($index),
                 delay!(2),
                 $body,
                 "22:",
