@@ -11,4 +11,4 @@ for build in percid_inject percid_compare_twice percid_portable; do
 done
 step "clippy --cfg loom"
 RUSTFLAGS="--cfg loom" cargo clippy --target-dir target/loom "${LIBRARIES[@]}" \
-    --all-targets -- -D warnings
+    --lib --profile test -- -D warnings

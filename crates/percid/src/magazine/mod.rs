@@ -57,4 +57,5 @@ pub(crate) use self::control::Control;
 pub(crate) use self::magazines::{LARGEST, Magazines, Source, words};
 #[cfg(not(loom))]
 pub use self::remote::{CidStats, RemoteError};
+#[cfg(not(loom))]
 pub(crate) use self::stack::{NONE, Stack};

@@ -9,10 +9,10 @@ use std::array;
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
 
-use loom::cell::UnsafeCell;
-use loom::sync::atomic::AtomicBool;
-use loom::sync::{Arc, Mutex};
-use loom::thread;
+use ::loom::cell::UnsafeCell;
+use ::loom::sync::atomic::AtomicBool;
+use ::loom::sync::{Arc, Mutex};
+use ::loom::thread;
 use percid_rseq::membarrier::BarrierError;
 
 use super::*;
@@ -36,7 +36,7 @@ const STRIPES: usize = 2;
 /// The cid of threads that run no sections.
 const NONE: usize = usize::MAX;
 
-loom::thread_local! {
+::loom::thread_local! {
     static CID: Cell<usize> = Cell::new(0);
 }
 
@@ -206,7 +206,7 @@ fn beside(
 /// Checks all interleavings with up to so many preemptions: what three threads do in full
 /// takes minutes.
 fn holds(model: impl Fn() + Sync + Send + 'static) {
-    let mut builder = loom::model::Builder::new();
+    let mut builder = ::loom::model::Builder::new();
     builder.preemption_bound = Some(3);
     builder.check(model);
 }
