@@ -88,6 +88,8 @@ mod min_max;
 #[cfg_attr(loom, allow(dead_code, reason = "only the models run"))]
 mod object_lock;
 #[cfg(not(loom))]
+mod per_cid;
+#[cfg(not(loom))]
 mod pool;
 #[cfg(all(feature = "prometheus-client", not(loom)))]
 pub mod prometheus;
@@ -129,6 +131,8 @@ pub use min_max::MinMax;
 pub use object_lock::{LockSpace, ObjectLock, ReadGuard, WriteSection};
 #[cfg(not(loom))]
 pub use object_lock::{Locked, LockedMut, LockedRef};
+#[cfg(not(loom))]
+pub use per_cid::{PerCid, PerCidError};
 #[cfg(not(loom))]
 pub use percid_cid::{
     Backend, Bound, Domain, DomainBuilder, DomainError, DomainStats, Joined, Reason, Source,

@@ -52,7 +52,7 @@ mod stripe;
 mod trade;
 
 #[cfg(not(loom))]
-pub(crate) use self::control::Control;
+pub(crate) use self::control::{Control, Holding};
 #[cfg(not(loom))]
 pub(crate) use self::magazines::{LARGEST, Magazines, Source, words};
 #[cfg(not(loom))]
