@@ -84,6 +84,10 @@ fn linux_6_4_moves_the_id() {
         assert_eq!(put(&mut it, 1, 1, 0), Some(1));
         assert_eq!(put(&mut it, 2, 1, MS), Some(1));
         assert_eq!(it.held(), 2);
+        // It moves although a lower one is free by now.
+        it.died(0, 0, 2 * MS);
+        it.switch(0, None, true, 2 * MS);
+        assert_eq!(put(&mut it, 1, 1, 3 * MS), Some(1));
         // Somebody of the process runs at the source: nothing moves.
         let mut it = stage(name, 3, 3);
         put(&mut it, 0, 0, 0);
