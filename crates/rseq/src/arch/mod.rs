@@ -150,6 +150,7 @@ mod body;
 pub(crate) use body::*;
 
 /// What a section waits for that does nothing else.
+#[allow(dead_code, reason = "there may be no sections here")]
 pub(crate) struct Wait<'a> {
     /// False: it is a section in name only, which nothing aborts.
     pub(crate) armed: bool,
@@ -163,6 +164,7 @@ pub(crate) struct Wait<'a> {
 }
 
 /// How such a section ended.
+#[allow(dead_code, reason = "there may be no sections here")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Waited {
     Aborted,
