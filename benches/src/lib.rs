@@ -13,6 +13,8 @@
 //! | [`metrics`] | histograms, gauges, labels and shared files |
 //! | [`section`] | single operations in sections |
 //! | [`reclaim`] | reading what others replace, beside other ways to reclaim |
+//! | [`refs`] | references by cid and `Arc` |
+//! | [`lock`] | locks in objects, and where they are placed |
 //! | [`cid`] | the kernel's ids and a domain's |
 //! | [`pool`] | pools and allocators |
 //!
@@ -26,6 +28,7 @@ pub mod compare;
 pub mod counter;
 pub mod cpus;
 mod error;
+pub mod lock;
 pub mod machine;
 pub mod measure;
 pub mod metrics;
@@ -33,6 +36,7 @@ pub mod plan;
 pub mod pool;
 pub mod reclaim;
 pub mod record;
+pub mod refs;
 mod resident;
 pub mod section;
 pub mod suite;

@@ -2,16 +2,18 @@
 
 use crate::Error;
 use crate::compare::Comparison;
-use crate::{cid, counter, metrics, pool, reclaim, section};
+use crate::{cid, counter, lock, metrics, pool, reclaim, refs, section};
 
 /// Every suite there is.
-pub static SUITES: [&Suite; 6] = [
+pub static SUITES: [&Suite; 8] = [
     &counter::SUITE,
     &metrics::SUITE,
     &section::SUITE,
     &cid::SUITE,
     &reclaim::SUITE,
     &pool::SUITE,
+    &refs::SUITE,
+    &lock::SUITE,
 ];
 
 /// The suite of that name.

@@ -16,19 +16,19 @@ use crate::team::{Member, together};
 use crate::{Error, cpus};
 
 /// How many counters.
-pub(super) const COUNTERS: usize = 100_000;
+pub(crate) const COUNTERS: usize = 100_000;
 
 /// How many are many.
 pub(super) const MILLION: usize = 1_000_000;
 
 /// Threads that add to them.
-pub(super) const THREADS: usize = 2;
+pub(crate) const THREADS: usize = 2;
 
 /// Times that each thread adds to all of them, at least and at most.
 const PASSES: std::ops::RangeInclusive<u64> = 4..=64;
 
 /// Many counters.
-pub(super) trait Hoarding: Sized + Send + Sync + 'static {
+pub(crate) trait Hoarding: Sized + Send + Sync + 'static {
     /// As in records.
     const NAME: &'static str;
 
@@ -76,7 +76,7 @@ struct Scene<H> {
     enough: AtomicBool,
 }
 
-fn measure<H: Hoarding>() -> Result<f64, Error> {
+pub(crate) fn measure<H: Hoarding>() -> Result<f64, Error> {
     let scene: Scene<H> = Scene {
         cpus: cpus::allowed(),
         counters: OnceLock::new(),

@@ -25,7 +25,7 @@ pub(crate) mod add;
 mod atomic_padded;
 mod atomic_shared;
 mod limited;
-mod memory;
+pub(crate) mod memory;
 pub(crate) mod percid;
 mod percid_fallback;
 mod sum;

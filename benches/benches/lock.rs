@@ -1,0 +1,7 @@
+//! The suite `lock`, by criterion.
+
+mod common;
+
+fn main() {
+    common::main("lock");
+}

@@ -1,0 +1,7 @@
+//! The suite `ref`, by criterion.
+
+mod common;
+
+fn main() {
+    common::main("ref");
+}
