@@ -5,10 +5,10 @@
 mod support;
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use percid::{Counter, Source, backend};
+use percid::{Counter, Ref, Source, backend};
 use percid_rseq::inject::{POINTS, aborts, disarm, set_delay};
 use support::{allowed_cpus, handle, pin_to, under_signals};
 
@@ -178,4 +178,52 @@ fn undisturbed_sections_commit() {
     (0..ADDS).for_each(|_| counter.inc());
     assert_eq!(counter.sum(), ADDS);
     assert!(aborts() - before < ADDS / 100);
+}
+
+/// Kills fence sections that are held open: what they had not committed counts once, on
+/// the word, and what they had is in the sum.
+#[test]
+fn kills_against_open_sections() {
+    /// Ends the other threads when it goes, and so when a check fails.
+    struct Until<'a>(&'a AtomicBool);
+    impl Drop for Until<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    at_each_point(|| {
+        const KILLS: u64 = 300;
+        let releases = AtomicU64::new(0);
+        let count = Ref::new(|| {
+            releases.fetch_add(1, Ordering::Relaxed);
+        });
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let until = Until(&done);
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    while !done.load(Ordering::Relaxed) {
+                        for _ in 0..8 {
+                            drop(count.try_get_live());
+                        }
+                        std::thread::yield_now();
+                    }
+                });
+            }
+            for kill in 1..=KILLS {
+                for _ in 0..10 {
+                    count.get();
+                    count.put();
+                }
+                count.kill().unwrap();
+                while releases.load(Ordering::Relaxed) < kill {
+                    std::thread::yield_now();
+                }
+                count.reinit().unwrap();
+            }
+            drop(until);
+        });
+        count.kill().unwrap();
+        (releases.load(Ordering::Relaxed), KILLS + 1)
+    });
 }

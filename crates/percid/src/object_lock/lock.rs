@@ -51,9 +51,9 @@ const CROWD: u64 = READERS / 2;
 ///
 /// # Cost
 ///
-/// A reader: one read-modify-write to come and one to go, and two loads of the space's
-/// word. No more than a failed exchange less than other locks, so two readers of one
-/// object still move its line. A writer: one exchange for each object.
+/// A reader: one read-modify-write to come and one to go, neither of which is ever tried
+/// again, and two loads of the space's word. Two readers of one object still move its
+/// line. A writer: one exchange for each object.
 ///
 /// # Shapes and units
 ///
