@@ -152,26 +152,36 @@ impl Reading for OfThread {
     }
 }
 
+/// More than there are threads.
+const OBJECTS: usize = 2048;
+
 /// Objects beside each other, of which each thread reads one.
 pub(super) struct Neighbours<P> {
     space: CachePadded<LockSpace>,
     placed: P,
+    /// The first thread's object: one that shares its line with the next one's, if any
+    /// does.
+    first: usize,
 }
 
 impl<P: Placement> Reading for Neighbours<P> {
     const NAME: &'static str = P::NAME;
 
     fn new() -> Neighbours<P> {
+        let placed = P::new(OBJECTS);
+        let line = |number| std::ptr::from_ref(placed.at(number).0).addr() / 64;
+        let first = (0..8).find(|&number| line(number) == line(number + 1));
         Neighbours {
+            first: first.unwrap_or(0),
             space: CachePadded::default(),
-            placed: P::new(1024),
+            placed,
         }
     }
 
     #[inline(always)]
     fn read(&self, thread: usize) -> bool {
         self.placed
-            .at(thread % 1024)
+            .at((self.first + thread) % OBJECTS)
             .0
             .read_try(&self.space)
             .is_some()

@@ -263,15 +263,16 @@ impl<G: Gated> Core<G> {
     /// Opens the gate of one that was never used, if nobody switches just now. May run in
     /// a signal handler, so it does not wait.
     fn first_use(&self) {
-        if self.gate.is_new()
-            && let Some(_lock) = self.try_lock()
-            && self.gate.is_new()
-        {
-            // Ordering: Relaxed. Marks change under the lock; a count of zero stays.
+        // Ordering: Relaxed. Marks change under the lock; a count of zero stays.
+        let may_open = || {
             let count = self.count.load(Ordering::Relaxed);
-            if count & (DEAD | FORCED) == 0 && count & COUNT != 0 {
-                self.open();
-            }
+            self.gate.is_new() && count & (DEAD | FORCED) == 0 && count & COUNT != 0
+        };
+        if may_open()
+            && let Some(_lock) = self.try_lock()
+            && may_open()
+        {
+            self.open();
         }
     }
 
