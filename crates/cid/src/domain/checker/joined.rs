@@ -88,7 +88,7 @@ fn joined_steps_reach_whatever_each_step_does() {
 }
 
 #[test]
-#[ignore = "long: ci/checker.sh"]
+#[cfg_attr(debug_assertions, ignore = "in release: ci/checker.sh")]
 fn joined_steps_reach_whatever_each_step_does_in_other_domains() {
     let counts = Config {
         counts: true,

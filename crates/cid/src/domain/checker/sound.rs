@@ -25,7 +25,7 @@ fn stealing() {
 
 /// The least that shows every mutant of the fences, the tag and the thief.
 #[test]
-#[ignore = "long: ci/checker.sh"]
+#[cfg_attr(debug_assertions, ignore = "in release: ci/checker.sh")]
 fn stealing_between_two_scanners() {
     let config = Config {
         scanners: 2,
@@ -35,13 +35,13 @@ fn stealing_between_two_scanners() {
 }
 
 #[test]
-#[ignore = "long: ci/checker.sh"]
+#[cfg_attr(debug_assertions, ignore = "in release: ci/checker.sh")]
 fn moves_to_lower_ids() {
     holds::<1>("one scanner, moves", Config::SMALL);
 }
 
 #[test]
-#[ignore = "long: ci/checker.sh"]
+#[cfg_attr(debug_assertions, ignore = "in release: ci/checker.sh")]
 fn moves_between_two_scanners() {
     let config = Config {
         scanners: 2,
@@ -51,7 +51,7 @@ fn moves_between_two_scanners() {
 }
 
 #[test]
-#[ignore = "long: ci/checker.sh"]
+#[cfg_attr(debug_assertions, ignore = "in release: ci/checker.sh")]
 fn hand_over() {
     let config = Config {
         handover: true,
@@ -62,7 +62,7 @@ fn hand_over() {
 
 /// Marks, moves and steals, while the bound falls.
 #[test]
-#[ignore = "long: ci/checker.sh"]
+#[cfg_attr(debug_assertions, ignore = "in release: ci/checker.sh")]
 fn the_bound_falls() {
     let config = Config {
         scanners: 0,
@@ -85,7 +85,7 @@ fn the_bound_falls_beside_a_scanner() {
 }
 
 #[test]
-#[ignore = "long: ci/checker.sh"]
+#[cfg_attr(debug_assertions, ignore = "in release: ci/checker.sh")]
 fn the_bound_falls_twice() {
     let config = Config {
         workers: 1,
@@ -107,7 +107,7 @@ fn three_rejections_are_the_most() {
 }
 
 #[test]
-#[ignore = "long: ci/checker.sh"]
+#[cfg_attr(debug_assertions, ignore = "in release: ci/checker.sh")]
 fn three_rejections_are_the_most_with_moves() {
     let config = Config {
         counts: true,
@@ -117,7 +117,7 @@ fn three_rejections_are_the_most_with_moves() {
 }
 
 #[test]
-#[ignore = "long: ci/checker.sh"]
+#[cfg_attr(debug_assertions, ignore = "in release: ci/checker.sh")]
 fn a_fork_at_any_time() {
     let config = Config {
         forks: Forks::Rebuilds,
@@ -128,7 +128,7 @@ fn a_fork_at_any_time() {
 
 /// Claims that see something else, and fences that fail.
 #[test]
-#[ignore = "long: ci/checker.sh"]
+#[cfg_attr(debug_assertions, ignore = "in release: ci/checker.sh")]
 fn claims_and_fences_that_fail() {
     let config = Config {
         loose: true,
@@ -138,7 +138,7 @@ fn claims_and_fences_that_fail() {
 }
 
 #[test]
-#[ignore = "long: ci/checker.sh"]
+#[cfg_attr(debug_assertions, ignore = "in release: ci/checker.sh")]
 fn all_of_it_with_one_id() {
     let config = Config {
         handover: true,
@@ -151,7 +151,7 @@ fn all_of_it_with_one_id() {
 }
 
 #[test]
-#[ignore = "long: ci/checker.sh"]
+#[cfg_attr(debug_assertions, ignore = "in release: ci/checker.sh")]
 fn three_workers() {
     let config = Config {
         workers: 3,
@@ -161,14 +161,14 @@ fn three_workers() {
 }
 
 #[test]
-#[ignore = "long: ci/checker.sh"]
+#[cfg_attr(debug_assertions, ignore = "in release: ci/checker.sh")]
 fn three_cpus() {
     let config = Config { cpus: 3, ..STEALS };
     holds::<1>("three CPUs", config);
 }
 
 #[test]
-#[ignore = "long: ci/checker.sh"]
+#[cfg_attr(debug_assertions, ignore = "in release: ci/checker.sh")]
 fn three_cpus_and_moves() {
     let config = Config {
         cpus: 3,
@@ -178,7 +178,7 @@ fn three_cpus_and_moves() {
 }
 
 #[test]
-#[ignore = "long: ci/checker.sh"]
+#[cfg_attr(debug_assertions, ignore = "in release: ci/checker.sh")]
 fn three_workers_and_moves() {
     let config = Config {
         workers: 3,
@@ -189,7 +189,7 @@ fn three_workers_and_moves() {
 
 /// The largest one.
 #[test]
-#[ignore = "long: ci/checker.sh"]
+#[cfg_attr(debug_assertions, ignore = "in release: ci/checker.sh")]
 fn hand_over_between_two_scanners() {
     let config = Config {
         scanners: 2,
@@ -201,7 +201,7 @@ fn hand_over_between_two_scanners() {
 
 /// Both slots are read, then one fence serves both.
 #[test]
-#[ignore = "long: ci/checker.sh"]
+#[cfg_attr(debug_assertions, ignore = "in release: ci/checker.sh")]
 fn a_fence_shared_by_a_batch() {
     let config = Config {
         scanners: 2,
@@ -214,7 +214,7 @@ fn a_fence_shared_by_a_batch() {
 /// The configurations walk every answer that the procedures know, so that none of
 /// their steps goes unchecked. (But that a thread cannot run sections at all.)
 #[test]
-#[ignore = "long: ci/checker.sh"]
+#[cfg_attr(debug_assertions, ignore = "in release: ci/checker.sh")]
 fn every_answer_is_walked() {
     let walked = Arc::new(Mutex::new(BTreeSet::new()));
     let moves = Config {
