@@ -520,6 +520,7 @@ impl Shared for Real<'_> {
                 let point = barriers.point();
                 Answer::Is(barriers.wait_for_one_that_started_after(point).is_ok())
             }
+            Request::Orphans => Answer::Is(!inner.orphans.is_empty()),
             Request::Wait => {
                 core::hint::spin_loop();
                 Answer::Done

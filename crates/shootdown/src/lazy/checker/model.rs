@@ -726,6 +726,7 @@ impl<R: Rules> World<R> {
             Request::Work => {
                 Answer::Is(state.dying.count_ones() >= config.batch || state.orphans != 0)
             }
+            Request::Orphans => Answer::Is(state.orphans != 0),
             Request::TryLock => {
                 state.drain(cpu);
                 Answer::Is(!std::mem::replace(&mut state.lock, true))

@@ -2,16 +2,16 @@
 //!
 //! ```text
 //! the mark is for the object that the slot holds:
-//!     take the mark away, pointer = 0, active = 0 (release), lower its pending count
+//!     take the mark away, pointer = 0, lower its pending count, look again
 //! it is for an object that the slot held before:
 //!     take the mark away, lower that object's pending count, look again
 //! there is none:
 //!     the section again; or, with the lock, which keeps marks from coming: active = 0
 //! ```
 //!
-//! The own object's pending count goes last: it may free the object, and after that
-//! nothing may lead to it. Before `active` is 0 nobody else looks at the slot but
-//! shootdowns, and those are done with a slot whose mark is gone.
+//! The pointer goes before the count: lowering it may free the object, and then no slot
+//! may lead to it. From then on the slot is one that holds nothing, and is left as such: a
+//! shootdown that was refused its fence may have marked it a second time.
 //!
 //! A holder that *empties* the slot (its cell has another object by now) clears the
 //! slot's bit in the object's mask, and the pointer, first. A mark of that object that
@@ -47,11 +47,7 @@ enum Step {
     /// Of the own object.
     Own,
     Wipe,
-    Idle {
-        lowers: bool,
-    },
-    LowerOwn,
-    FreeOwn,
+    Idle,
     /// Of another.
     Resolve(Object, bool),
     Lower(Object, bool),
@@ -104,9 +100,7 @@ impl<R: Rules> Procedure for Leave<R> {
             Step::Empty | Step::Wipe => Request::SetPointer(slot, NONE),
             Step::Look { .. } => Request::Dying(slot),
             Step::Own => resolve(own),
-            Step::Idle { .. } => Request::Idle(slot),
-            Step::LowerOwn => Request::Lower(own),
-            Step::FreeOwn => Request::Free(own),
+            Step::Idle => Request::Idle(slot),
             Step::Resolve(other, _) => resolve(other),
             Step::Lower(other, _) => Request::Lower(other),
             Step::Free(other, _) => Request::Free(other),
@@ -122,7 +116,7 @@ impl<R: Rules> Procedure for Leave<R> {
             (Step::ClearBit, Answer::Done) if R::CLEARS_BIT_FIRST => Step::Empty,
             (Step::Empty, Answer::Done) if !R::CLEARS_BIT_FIRST => Step::ClearBit,
             (Step::Empty | Step::ClearBit, Answer::Done) => look(true),
-            (Step::Look { .. }, Answer::Word(NONE)) if self.locked => Step::Idle { lowers: false },
+            (Step::Look { .. }, Answer::Word(NONE)) if self.locked => Step::Idle,
             (Step::Look { .. }, Answer::Word(NONE)) => Step::Again,
             (Step::Look { .. }, Answer::Word(TOMB)) => Step::Broken,
             (Step::Look { emptied: false }, Answer::Word(mark)) if mark == self.own.0 => Step::Own,
@@ -130,11 +124,8 @@ impl<R: Rules> Procedure for Leave<R> {
             (Step::Own, Answer::Is(true)) => Step::Wipe,
             // A shootdown whose fence was refused took it away.
             (Step::Own, Answer::Is(false)) => look(false),
-            (Step::Wipe, Answer::Done) => Step::Idle { lowers: true },
-            (Step::Idle { lowers: true }, Answer::Done) => Step::LowerOwn,
-            (Step::Idle { lowers: false }, Answer::Done) => Step::Left,
-            (Step::LowerOwn, Answer::Is(true)) => Step::FreeOwn,
-            (Step::LowerOwn, Answer::Is(false)) | (Step::FreeOwn, Answer::Done) => Step::Left,
+            (Step::Wipe, Answer::Done) => Step::Lower(self.own, true),
+            (Step::Idle, Answer::Done) => Step::Left,
             (Step::Resolve(other, emptied), Answer::Is(true)) => Step::Lower(other, emptied),
             (Step::Resolve(_, emptied), Answer::Is(false)) => look(emptied),
             (Step::Lower(other, emptied), Answer::Is(true)) => Step::Free(other, emptied),

@@ -105,6 +105,8 @@ pub(crate) enum Request {
     Fence,
     /// Whether there is work for [`Tend`]. [`Answer::Is`].
     Work,
+    /// Whether there are slots to leave. [`Answer::Is`].
+    Orphans,
     /// Somebody else is taking the slot's pointer away: in no reachable state.
     /// [`Answer::Done`].
     Wait,

@@ -23,6 +23,8 @@ use super::{Answer, Outcome, Procedure, Request, Rules, Sound, mismatch};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Tend<R = Sound> {
     filter: bool,
+    /// A fence was refused: shootdowns are for another time, but slots are left.
+    refused: bool,
     step: Step<R>,
 }
 
@@ -34,14 +36,15 @@ enum Step<R> {
     Leave(Leave<R>),
     Batch,
     Shootdown(Shootdown<R>),
-    Unlock { refused: bool },
-    Done { refused: bool },
+    Unlock,
+    Done,
 }
 
 impl<R: Rules> Tend<R> {
     pub(crate) fn with_rules(filter: bool) -> Self {
         Tend {
             filter,
+            refused: false,
             step: Step::Work,
         }
     }
@@ -56,15 +59,16 @@ impl Tend {
 impl<R: Rules> Procedure for Tend<R> {
     fn request(&self) -> Request {
         match &self.step {
+            Step::Work if self.refused => Request::Orphans,
             Step::Work => Request::Work,
             Step::Lock => Request::TryLock,
             Step::Orphan => Request::Orphan,
             Step::Leave(leave) => leave.request(),
             Step::Batch => Request::Batch,
             Step::Shootdown(shootdown) => shootdown.request(),
-            Step::Unlock { .. } => Request::Unlock,
-            Step::Done { refused: false } => Request::Done(Outcome::Finished),
-            Step::Done { refused: true } => Request::Done(Outcome::Refused),
+            Step::Unlock => Request::Unlock,
+            Step::Done if self.refused => Request::Done(Outcome::Refused),
+            Step::Done => Request::Done(Outcome::Finished),
         }
     }
 
@@ -73,17 +77,16 @@ impl<R: Rules> Procedure for Tend<R> {
         self.step = match (self.step, answer) {
             (Step::Work, Answer::Is(true)) if R::LOCKS => Step::Lock,
             (Step::Work, Answer::Is(true)) => Step::Orphan,
-            (Step::Work | Step::Lock, Answer::Is(false)) => Step::Done { refused: false },
+            (Step::Work | Step::Lock, Answer::Is(false)) => Step::Done,
             (Step::Lock, Answer::Is(true)) => Step::Orphan,
             (Step::Orphan, Answer::Mark(Some((slot, own)))) => {
                 Step::Leave(Leave::with_rules(slot, own, true))
             }
+            (Step::Orphan, Answer::Mark(None)) if self.refused => Step::Unlock,
             (Step::Orphan, Answer::Mark(None)) => Step::Batch,
             (Step::Batch, Answer::Done) => Step::Shootdown(Shootdown::with_rules(filter)),
-            (Step::Unlock { refused }, Answer::Done) => match refused || !R::LOOKS_AGAIN {
-                true => Step::Done { refused },
-                false => Step::Work,
-            },
+            (Step::Unlock, Answer::Done) if R::LOOKS_AGAIN => Step::Work,
+            (Step::Unlock, Answer::Done) => Step::Done,
             (Step::Leave(mut leave), answer) => {
                 leave.answer(answer);
                 match leave.request() {
@@ -95,9 +98,10 @@ impl<R: Rules> Procedure for Tend<R> {
                 shootdown.answer(answer);
                 match shootdown.request() {
                     Request::Done(_) if !R::LOCKS => Step::Work,
-                    Request::Done(outcome) => Step::Unlock {
-                        refused: outcome == Outcome::Refused,
-                    },
+                    Request::Done(outcome) => {
+                        self.refused = outcome == Outcome::Refused;
+                        Step::Unlock
+                    }
                     _ => Step::Shootdown(shootdown),
                 }
             }
