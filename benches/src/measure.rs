@@ -58,8 +58,8 @@ impl Effort {
     };
     /// For a first look.
     pub const LOOK: Effort = Effort {
-        repetitions: 7,
-        run: Duration::from_millis(3),
+        repetitions: 11,
+        run: Duration::from_millis(4),
         processes: 1,
         budget: Some(Duration::from_secs(4)),
     };

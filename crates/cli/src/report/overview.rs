@@ -7,6 +7,9 @@ use super::chart::{self, Axis, Mark};
 use super::field::{Field, Standing, Tally, ratio};
 use super::text;
 
+/// The farthest ratio that has a place: one odd case shall not squeeze all the others.
+const FARTHEST: f64 = 100.0;
+
 /// How percid stands in each case, as ratios.
 pub(super) fn of(fields: &[Field<'_>]) -> Markup {
     let tally = Tally::of(fields);
@@ -15,6 +18,8 @@ pub(super) fn of(fields: &[Field<'_>]) -> Markup {
     let (low, high) = all.fold((1.0_f64, 1.0_f64), |(low, high), mark| {
         (low.min(mark.ratio), high.max(mark.ratio))
     });
+    let is_cut = low < 1.0 / FARTHEST || high > FARTHEST;
+    let (low, high) = (low.max(1.0 / FARTHEST), high.min(FARTHEST));
     let axis = Axis::between(low, high);
     html! {
         h2 #overview { "Overview" }
@@ -27,6 +32,7 @@ pub(super) fn of(fields: &[Field<'_>]) -> Markup {
         p {
             "Each mark is a median of percid divided by that of a peer, on a logarithmic axis. "
             "Left of 1 percid costs less, right of 1 it costs more. Grey: the middle halves of the repetitions touch."
+            @if is_cut { " What is beyond an end of the axis stands at that end." }
         }
         ul.key {
             li { (key("mark even", false, 1)) " beside the best peer, 1 thread" }
