@@ -27,7 +27,11 @@ fn clean(mut command: Command, arguments: &[&str]) -> Command {
         .env_remove("PERCID_BACKEND")
         .env_remove("PERCID_POSSIBLE_CPUS")
         .env_remove("GLIBC_TUNABLES")
+        // What decides on colours: also where tests run by themselves, which counts as
+        // a place that shows them.
+        .env_remove("CI")
         .env_remove("NO_COLOR")
+        .env_remove("CLICOLOR")
         .env_remove("CLICOLOR_FORCE");
     command
 }
