@@ -70,8 +70,9 @@ pub(crate) struct Doctor {
 pub(crate) struct Bench {
     #[command(subcommand)]
     pub(crate) command: Option<BenchCommand>,
-    /// Suites to run, or all [default: a first look at the main case of each]
-    #[arg(value_name = "SUITE")]
+    /// Suites or single cases to run, or all [default: a first look at the main case of each
+    /// suite]
+    #[arg(value_name = "SUITE[/CASE]")]
     pub(crate) suites: Vec<String>,
     /// List the suites with their cases and implementations, and measure nothing
     #[arg(long)]

@@ -10,7 +10,7 @@ use percid_benches::suite::Suite;
 use crate::args::{Bench, BenchCommand};
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::measure::{self, Run};
+use crate::measure::{self, Chosen, Run};
 use crate::output::Output;
 use crate::table;
 use crate::target::Target;
@@ -19,6 +19,7 @@ use crate::target::Target;
 const MORE: &str = "
 This was a first look: the main case of each suite, a few repetitions. For the others:
   percid bench SUITE...   all cases of these suites; --quick for fewer repetitions
+  percid bench SUITE/CASE one case
   percid bench all        everything
   percid bench --list     what there is
   percid report           everything, as a page with plots
@@ -28,12 +29,12 @@ pub(crate) fn run(arguments: &Bench, output: &mut Output) -> Result<Exit, Error>
     if let Some(BenchCommand::Compare(arguments)) = &arguments.command {
         return compare::run(arguments, output);
     }
-    let mut suites = measure::suites(&arguments.suites)?;
+    let chosen = measure::choose(&arguments.suites)?;
     if arguments.list {
-        output.write(&list(&suites))?;
+        output.write(&list(&chosen))?;
         return Ok(Exit::Success);
     }
-    measure::leave_out_unavailable(&mut suites, &arguments.suites)?;
+    let suites = measure::available(&chosen)?;
     // Before the run: it would be a pity to measure for nothing.
     let target = arguments.json.as_deref().map(Target::prepare).transpose()?;
     let threads = measure::threads(&arguments.threads);
@@ -41,7 +42,9 @@ pub(crate) fn run(arguments: &Bench, output: &mut Output) -> Result<Exit, Error>
     let run = if only_looks {
         Run::look(look(&suites, &threads))
     } else {
-        Run::new(plan(&suites, &threads), arguments.quick)
+        let mut jobs = plan(&suites, &threads);
+        measure::keep_chosen(&mut jobs, &chosen);
+        Run::new(jobs, arguments.quick)
     };
     output.write(&heading(&Machine::here()))?;
 
@@ -68,13 +71,14 @@ pub(crate) fn run(arguments: &Bench, output: &mut Output) -> Result<Exit, Error>
     Ok(Exit::Success)
 }
 
-fn list(suites: &[&Suite]) -> String {
+fn list(chosen: &[Chosen]) -> String {
     let mut text = String::new();
-    for suite in suites {
+    for one in chosen {
+        let suite = one.suite;
         text += &format!("{}: {}\n", suite.name, suite.about);
-        let names = suite.cases.iter().map(|case| case.name.len());
+        let names = one.cases().map(|case| case.name.len());
         let width = names.max().unwrap_or(0).max(10);
-        for case in suite.cases {
+        for case in one.cases() {
             let implementations = case.method.implementations().join(", ");
             text += &format!("  {:<width$} {} ({})\n", case.name, case.about, case.unit);
             text += &format!("  {:<width$} {implementations}\n", "");

@@ -14,6 +14,14 @@ pub(crate) enum Error {
     )]
     UnknownSuite { name: String, known: String },
     #[error(
+        "the suite '{suite}' has no case '{name}': nothing was measured; its cases are: {known}"
+    )]
+    UnknownCase {
+        name: String,
+        suite: &'static str,
+        known: String,
+    },
+    #[error(
         "the suite '{name}' cannot run on this host: {why}; nothing was measured; \
          percid doctor says what is missing"
     )]
@@ -92,6 +100,7 @@ impl Error {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Error::UnknownSuite { .. }
+            | Error::UnknownCase { .. }
             | Error::Target { .. }
             | Error::Source { .. }
             | Error::NoRecord { .. }

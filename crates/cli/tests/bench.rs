@@ -41,6 +41,7 @@ fn an_unknown_suite_is_no_suite() {
     for list in [
         ["bench", "nonsense"].as_slice(),
         &["bench", "counter", "nonsense", "--list"],
+        &["bench", "nonsense/add_one"],
     ] {
         let said = run(&mut percid(list));
         assert_eq!(said.code, Some(2));
@@ -48,6 +49,15 @@ fn an_unknown_suite_is_no_suite() {
         assert!(said.err.contains("the suites are: counter"), "{}", said.err);
         assert_eq!(said.out, "");
     }
+}
+
+#[test]
+fn an_unknown_case_is_no_case() {
+    let said = run(&mut percid(&["bench", "counter/nonsense"]));
+    assert_eq!(said.code, Some(2));
+    assert!(said.err.contains("no case 'nonsense'"), "{}", said.err);
+    assert!(said.err.contains("add_one"), "{}", said.err);
+    assert_eq!(said.out, "");
 }
 
 #[test]
@@ -169,7 +179,7 @@ fn all_is_every_suite() {
 fn results_go_to_a_pipe_as_well() {
     let said = run(&mut percid(&[
         "bench",
-        "counter",
+        "counter/add_one",
         "--quick",
         "--threads",
         "1",
@@ -186,7 +196,7 @@ fn more_threads_than_cpus_are_noted() {
     let many = std::thread::available_parallelism().unwrap().get() + 1;
     let said = run(&mut percid(&[
         "bench",
-        "counter",
+        "counter/add_one",
         "--quick",
         "--threads",
         &many.to_string(),

@@ -107,7 +107,7 @@ fn on_a_terminal(arguments: &[&str], environment: &[(&str, &str)]) -> String {
     String::from_utf8_lossy(&said).into_owned()
 }
 
-const BENCH: [&str; 5] = ["bench", "counter", "--quick", "--threads", "1"];
+const BENCH: [&str; 5] = ["bench", "counter/add_one", "--quick", "--threads", "1"];
 
 #[test]
 fn a_terminal_gets_progress_and_styles() {

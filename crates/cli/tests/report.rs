@@ -17,7 +17,8 @@ fn a_page_of_a_record_measures_nothing() {
     let (page, again) = (directory.file("page.html"), directory.file("again.html"));
     let said = run(&mut percid(&[
         "bench",
-        "counter",
+        "counter/add_one",
+        "counter/memory",
         "--quick",
         "--threads",
         "1",

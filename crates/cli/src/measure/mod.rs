@@ -18,7 +18,7 @@ use self::progress::Progress;
 
 pub(crate) use self::elsewhere::MEASURE;
 pub(crate) use self::progress::note;
-pub(crate) use self::select::{leave_out_unavailable, suites, threads};
+pub(crate) use self::select::{Chosen, available, choose, keep_chosen, threads};
 
 /// How long all suites may take by `--quick`: less than three minutes with what a
 /// case takes however little it is given.

@@ -46,8 +46,7 @@ pub(crate) fn run(arguments: &Report, output: &mut Output) -> Result<Exit, Error
 }
 
 fn measure(arguments: &Report, output: &mut Output) -> Result<Option<Record>, Error> {
-    let mut suites = measure::suites(&[])?;
-    measure::leave_out_unavailable(&mut suites, &[])?;
+    let suites = measure::available(&measure::choose(&[])?)?;
     let threads = measure::threads(&arguments.threads);
     let run = Run::new(plan(&suites, &threads), arguments.quick);
     let machine = Machine::here();
