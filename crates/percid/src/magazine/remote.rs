@@ -7,7 +7,6 @@ use core::time::Duration;
 use percid_rseq::membarrier::{self, BarrierError};
 use percid_rseq::portable::TOP;
 
-use super::Magazines;
 use super::blocks::{Block, Chain, ITEMS};
 use super::control::Holding;
 use super::stripe::{
@@ -15,6 +14,7 @@ use super::stripe::{
     is_stopped,
 };
 use super::trade::now;
+use super::{Magazines, Source};
 use crate::scope::Scope;
 
 /// Why nothing was taken from other cids.
@@ -77,15 +77,19 @@ enum After {
 
 impl<S: Scope> Magazines<S> {
     /// Takes the words of some magazines to the depot: all of those behind one fence.
-    pub(crate) fn drain(&self, which: impl Fn(&CidStats) -> bool) -> Result<Taken, RemoteError> {
+    pub(crate) fn drain(
+        &self,
+        which: impl Fn(&CidStats) -> bool,
+        source: &dyn Source,
+    ) -> Result<Taken, RemoteError> {
         let held = self.depot.control.try_hold().ok_or(RemoteError::Busy)?;
-        self.take(&held, which, After::Open)
+        self.take(&held, which, After::Open, source)
     }
 
     /// Takes the words of a cid's magazine and keeps it closed.
-    pub(crate) fn stop(&self, cid: u32) -> Result<Taken, RemoteError> {
+    pub(crate) fn stop(&self, cid: u32, source: &dyn Source) -> Result<Taken, RemoteError> {
         let held = self.depot.control.try_hold().ok_or(RemoteError::Busy)?;
-        self.take(&held, |it| it.cid == Some(cid), After::Stopped)
+        self.take(&held, |it| it.cid == Some(cid), After::Stopped, source)
     }
 
     /// Lets a cid's magazine be opened again.
@@ -98,7 +102,11 @@ impl<S: Scope> Magazines<S> {
     }
 
     /// Takes the words of magazines that were not used for a while.
-    pub(crate) fn drain_idle(&self, age: Duration) -> Result<Taken, RemoteError> {
+    pub(crate) fn drain_idle(
+        &self,
+        age: Duration,
+        source: &dyn Source,
+    ) -> Result<Taken, RemoteError> {
         let held = self.depot.control.try_hold().ok_or(RemoteError::Busy)?;
         let (now, age) = (now(), age.as_nanos() as u64);
         self.depot.swept_at.store(now, Ordering::Relaxed);
@@ -112,7 +120,7 @@ impl<S: Scope> Magazines<S> {
         let idle = |it: &Magazine<'_>| {
             now.saturating_sub(it.words[SEEN_AT].load(Ordering::Relaxed)) >= age && it.held() > 0
         };
-        self.take_those(&held, idle, After::Open)
+        self.take_those(&held, idle, After::Open, source)
     }
 
     /// Whether it is time for [`drain_idle`](Self::drain_idle).
@@ -122,7 +130,12 @@ impl<S: Scope> Magazines<S> {
     }
 
     /// Changes what magazines may hold, up to what there is room for.
-    pub(crate) fn resize(&self, least: u32, most: u32) -> Result<(), RemoteError> {
+    pub(crate) fn resize(
+        &self,
+        least: u32,
+        most: u32,
+        source: &dyn Source,
+    ) -> Result<(), RemoteError> {
         let held = self.depot.control.try_hold().ok_or(RemoteError::Busy)?;
         let room = self.room.len() - FIRST as u32;
         if room == 0 {
@@ -137,7 +150,7 @@ impl<S: Scope> Magazines<S> {
                 it.gate().store(most, Ordering::Release);
             }
         }
-        self.take(&held, |it| it.cached > most, After::Open)
+        self.take(&held, |it| it.cached > most, After::Open, source)
             .map(drop)
     }
 
@@ -186,8 +199,9 @@ impl<S: Scope> Magazines<S> {
         held: &Holding<'_>,
         which: impl Fn(&CidStats) -> bool,
         after: After,
+        source: &dyn Source,
     ) -> Result<Taken, RemoteError> {
-        self.take_those(held, |it| which(&stats(*it)), after)
+        self.take_those(held, |it| which(&stats(*it)), after, source)
     }
 
     /// The order of steps is the one that the module states.
@@ -196,6 +210,7 @@ impl<S: Scope> Magazines<S> {
         _held: &Holding<'_>,
         which: impl Fn(&Magazine<'_>) -> bool,
         after: After,
+        source: &dyn Source,
     ) -> Result<Taken, RemoteError> {
         let mut taken = Taken::default();
         let mut closed = false;
@@ -215,7 +230,7 @@ impl<S: Scope> Magazines<S> {
                 it.gate().store(0, Ordering::Relaxed);
                 closed = true;
             } else if it.cid.is_none() && which(&it) {
-                taken.words += self.take_by_thread(&it);
+                taken.words += self.take_by_thread(&it, source);
             }
         }
         let fenced = if closed { membarrier::fence() } else { Ok(()) };
@@ -226,7 +241,7 @@ impl<S: Scope> Magazines<S> {
             }
             let mut gate = state as u32;
             if fenced.is_ok() {
-                taken.words += self.take_closed(&it);
+                taken.words += self.take_closed(&it, source);
                 // Who was robbed begins small.
                 gate = (gate / 2).clamp(self.least(), self.most().max(1));
             }
@@ -242,41 +257,48 @@ impl<S: Scope> Magazines<S> {
     }
 
     /// Takes what a magazine holds that is closed and fenced.
-    fn take_closed(&self, it: &Magazine<'_>) -> usize {
-        let mut taken = 0;
-        let mut left = it.held() as usize;
+    fn take_closed(&self, it: &Magazine<'_>, source: &dyn Source) -> usize {
+        let held = it.held() as usize;
+        let mut left = held;
         while left > 0 {
-            let Some(mut block) = self.depot.blocks.take() else {
-                break;
-            };
             let count = left.min(ITEMS);
             left -= count;
-            for at in 0..count {
-                block.add(it.words[FIRST + left + at].load(Ordering::Relaxed));
+            let mut words = [0; ITEMS];
+            for (at, word) in words[..count].iter_mut().enumerate() {
+                *word = it.words[FIRST + left + at].load(Ordering::Relaxed);
             }
-            // Before anybody can find the block: a child of fork may find one of the two
-            // stores only, and must not find a word twice.
+            // Before anybody can find them elsewhere: a child of fork may find one of the
+            // two only, and must not find a word twice.
             it.len().store(left as u32, Ordering::Release);
-            self.give(block);
-            taken += count;
+            self.put_block(&words[..count], source);
         }
-        taken
+        held
     }
 
-    fn take_by_thread(&self, it: &Magazine<'_>) -> usize {
+    fn take_by_thread(&self, it: &Magazine<'_>, source: &dyn Source) -> usize {
         let mut taken = 0;
         let way: Way<'_, S> = Way::Thread(*it);
-        while let Some(mut block) = self.depot.blocks.take() {
-            // SAFETY: the block has room for its items.
-            let popped = unsafe { way.pop_batch(block.items(), ITEMS as u32) } as usize;
-            block.set_count(popped);
-            self.give(block);
+        loop {
+            let mut words = [0; ITEMS];
+            // SAFETY: an array of so many.
+            let popped = unsafe { way.pop_batch(words.as_mut_ptr(), ITEMS as u32) } as usize;
+            self.put_block(&words[..popped], source);
             taken += popped;
             if popped < ITEMS {
-                break;
+                return taken;
             }
         }
-        taken
+    }
+
+    /// Words to the depot, or to where they are kept when there is no memory for a block.
+    fn put_block(&self, words: &[u64], source: &dyn Source) {
+        match self.depot.blocks.take() {
+            Some(mut block) => {
+                words.iter().for_each(|&word| _ = block.add(word));
+                self.give(block);
+            }
+            None => words.iter().for_each(|&word| source.keep(word)),
+        }
     }
 }
 

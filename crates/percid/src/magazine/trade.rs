@@ -66,11 +66,13 @@ impl<S: Scope> Magazines<S> {
                 if mine.is_some() {
                     break;
                 }
-                if !grow && self.may_steal() && self.steal() {
+                if !grow && self.may_steal() && self.steal(source) {
                     moved += self.refill_from_depot(way, want, &mut mine);
+                    // Where there was no block for them they were kept.
+                    mine = mine.or_else(|| source.kept());
                 } else if grow {
                     // The last resort: what others hold, however dear.
-                    return self.steal_one();
+                    return self.steal_one(source);
                 }
                 grow = true;
                 continue;
@@ -154,12 +156,14 @@ impl<S: Scope> Magazines<S> {
         };
         self.take_from_depot()
             .or_else(one)
-            .or_else(|| self.steal_one())
+            .or_else(|| self.steal_one(source))
     }
 
     /// A word that others hold.
-    pub(crate) fn steal_one(&self) -> Option<u64> {
-        self.steal().then(|| self.take_from_depot()).flatten()
+    pub(crate) fn steal_one(&self, source: &impl Source) -> Option<u64> {
+        // Another thread may have taken them just now: they are there all the same.
+        self.steal(source);
+        self.take_from_depot().or_else(|| source.kept())
     }
 
     /// A word of the depot.
@@ -283,8 +287,9 @@ impl<S: Scope> Magazines<S> {
     }
 
     /// Takes what other cids hold to the depot; whether that was anything.
-    fn steal(&self) -> bool {
-        self.drain(|_| true).is_ok_and(|taken| taken.words > 0)
+    fn steal(&self, source: &impl Source) -> bool {
+        self.drain(|_| true, source)
+            .is_ok_and(|taken| taken.words > 0)
     }
 
     /// Words in magazines, at this moment.

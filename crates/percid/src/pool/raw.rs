@@ -244,12 +244,7 @@ impl<S: Scope> RawPool<S> {
     #[cold]
     #[inline(never)]
     fn alloc_slow(&self) -> Result<NonNull<u8>, PoolError> {
-        let source = Carver {
-            chunks: &self.chunks,
-            shape: &self.shape,
-            cap: self.cap,
-            error: Cell::new(PoolError::Full { objects: self.cap }),
-        };
+        let source = self.source();
         let Some(word) = self.magazines.pop_slow(&source) else {
             return Err(source.error.get());
         };
@@ -266,15 +261,19 @@ impl<S: Scope> RawPool<S> {
         if self.checked {
             check::take_back(&self.chunks, &self.shape, object);
         }
-        let source = Carver {
+        let source = self.source();
+        self.magazines
+            .push_slow(object.addr().get() as u64, &source);
+        self.decay_if_due();
+    }
+
+    fn source(&self) -> Carver<'_> {
+        Carver {
             chunks: &self.chunks,
             shape: &self.shape,
             cap: self.cap,
             error: Cell::new(PoolError::Full { objects: self.cap }),
-        };
-        self.magazines
-            .push_slow(object.addr().get() as u64, &source);
-        self.decay_if_due();
+        }
     }
 
     fn decay_if_due(&self) {
@@ -282,7 +281,7 @@ impl<S: Scope> RawPool<S> {
             && self.magazines.is_due(age)
         {
             // Another thread may be at it: then it is.
-            let _ = self.magazines.drain_idle(age);
+            let _ = self.magazines.drain_idle(age, &self.source());
         }
     }
 }
@@ -296,7 +295,9 @@ impl<S: Scope> RawPool<S> {
     ///
     /// See [`RemoteError`]: nothing was taken.
     pub fn drain(&self) -> Result<usize, RemoteError> {
-        self.magazines.drain(|_| true).map(|taken| taken.words)
+        self.magazines
+            .drain(|_| true, &self.source())
+            .map(|taken| taken.words)
     }
 
     /// The same for one cid.
@@ -305,7 +306,9 @@ impl<S: Scope> RawPool<S> {
     ///
     /// As [`drain`](RawPool::drain).
     pub fn drain_cid(&self, cid: u32) -> Result<usize, RemoteError> {
-        let taken = self.magazines.drain(|it| it.cid == Some(cid))?;
+        let taken = self
+            .magazines
+            .drain(|it| it.cid == Some(cid), &self.source())?;
         Ok(taken.words)
     }
 
@@ -316,7 +319,9 @@ impl<S: Scope> RawPool<S> {
     ///
     /// As [`drain`](RawPool::drain).
     pub fn drain_idle(&self, age: Duration) -> Result<usize, RemoteError> {
-        self.magazines.drain_idle(age).map(|taken| taken.words)
+        self.magazines
+            .drain_idle(age, &self.source())
+            .map(|taken| taken.words)
     }
 
     /// Drains a cid and caches nothing for it any more, until [`start`](RawPool::start):
@@ -326,7 +331,9 @@ impl<S: Scope> RawPool<S> {
     ///
     /// As [`drain`](RawPool::drain).
     pub fn stop(&self, cid: u32) -> Result<usize, RemoteError> {
-        self.magazines.stop(cid).map(|taken| taken.words)
+        self.magazines
+            .stop(cid, &self.source())
+            .map(|taken| taken.words)
     }
 
     /// Caches for a cid again.
@@ -347,7 +354,7 @@ impl<S: Scope> RawPool<S> {
     /// freed from now on.
     pub fn resize(&self, bytes: usize) -> Result<(), RemoteError> {
         let most = u32::try_from(bytes / self.shape.stride).unwrap_or(u32::MAX);
-        self.magazines.resize(2, most)
+        self.magazines.resize(2, most, &self.source())
     }
 
     /// Gives memory back to the system: takes the free objects of all cids, and returns the
@@ -360,7 +367,7 @@ impl<S: Scope> RawPool<S> {
     /// As [`drain`](RawPool::drain): nothing was given back.
     pub fn trim(&self) -> Result<usize, RemoteError> {
         let _alone = self.trimming.try_hold().ok_or(RemoteError::Busy)?;
-        self.magazines.drain(|_| true)?;
+        self.magazines.drain(|_| true, &self.source())?;
         if self.checked {
             return Ok(0);
         }
@@ -384,7 +391,7 @@ impl<S: Scope> RawPool<S> {
     /// As [`drain`](RawPool::drain).
     pub fn decay(&self) -> Result<usize, RemoteError> {
         let age = self.decay.unwrap_or_default();
-        self.magazines.drain_idle(age)?;
+        self.magazines.drain_idle(age, &self.source())?;
         self.trim()
     }
 

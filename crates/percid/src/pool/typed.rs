@@ -159,10 +159,11 @@ impl<T, M: Fn() -> T, S: Scope> Pool<T, M, S> {
         let memory = match self.memory.try_alloc() {
             Ok(memory) => memory,
             // All there may be are made: those idle on other cids will do.
-            Err(why) => match self.idle.steal_one() {
+            Err(why) => match self.idle.steal_one(&Values(self)) {
                 // SAFETY: as in `get`.
                 Some(word) => return Ok(unsafe { Handle::new(value(word), self) }),
-                None => return Err(why),
+                // Some may have been dropped, for want of a place to keep them in.
+                None => self.memory.try_alloc().map_err(|_| why)?,
             },
         };
         let unless = Unmade {
@@ -227,7 +228,7 @@ impl<T, M: Fn() -> T, S: Scope> Pool<T, M, S> {
     ///
     /// If a value's `drop` does; the rest stay idle.
     pub fn drain(&self) -> Result<usize, RemoteError> {
-        self.idle.drain(|_| true)?;
+        self.idle.drain(|_| true, &Values(self))?;
         let mut dropped = 0;
         while let Some(word) = self.idle.take_from_depot() {
             // SAFETY: an idle value that this thread has taken.
@@ -245,7 +246,7 @@ impl<T, M: Fn() -> T, S: Scope> Pool<T, M, S> {
     ///
     /// See [`RemoteError`].
     pub fn drain_idle(&self, age: core::time::Duration) -> Result<usize, RemoteError> {
-        let taken = self.idle.drain_idle(age)?;
+        let taken = self.idle.drain_idle(age, &Values(self))?;
         for _ in 0..taken.words {
             let Some(word) = self.idle.take_from_depot() else {
                 break;
