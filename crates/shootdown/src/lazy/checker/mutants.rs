@@ -163,7 +163,7 @@ fn marks_looked_for_by_the_masks() {
 }
 
 #[test]
-#[ignore = "long: ci/checker.sh"]
+#[ignore = "takes minutes: ci/checker.sh all"]
 fn a_hit_that_loads_the_pointer_first() {
     found::<Sound>("pointer first", reader(Reader::PointerFirst, TWO_STORES));
 }
@@ -175,7 +175,7 @@ fn a_hit_that_ignores_marks() {
 
 /// It takes two cells and an address that is used again for the other's type.
 #[test]
-#[ignore = "long: ci/checker.sh"]
+#[ignore = "takes minutes: ci/checker.sh all"]
 fn a_cell_that_is_read_once() {
     let config = Config {
         cells: 2,

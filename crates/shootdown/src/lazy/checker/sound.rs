@@ -98,7 +98,7 @@ fn without_the_filter() {
 }
 
 #[test]
-#[ignore = "long: ci/checker.sh"]
+#[ignore = "takes minutes: ci/checker.sh all"]
 fn two_loads() {
     let config = Config {
         loads: 2,
@@ -108,7 +108,7 @@ fn two_loads() {
 }
 
 #[test]
-#[ignore = "long: ci/checker.sh"]
+#[ignore = "takes minutes: ci/checker.sh all"]
 fn three_readers() {
     let config = Config {
         readers: 3,
@@ -118,7 +118,7 @@ fn three_readers() {
 }
 
 #[test]
-#[ignore = "long: ci/checker.sh"]
+#[ignore = "takes minutes: ci/checker.sh all"]
 fn two_reclaimers() {
     let config = Config {
         writers: 2,
@@ -129,7 +129,7 @@ fn two_reclaimers() {
 }
 
 #[test]
-#[ignore = "long: ci/checker.sh"]
+#[ignore = "takes minutes: ci/checker.sh all"]
 fn two_stores_on_x86() {
     let config = Config {
         buffers: true,
@@ -141,7 +141,7 @@ fn two_stores_on_x86() {
 
 /// Every policy, in two cells.
 #[test]
-#[ignore = "long: ci/checker.sh"]
+#[ignore = "takes minutes: ci/checker.sh all"]
 fn all_of_it() {
     let config = Config {
         cells: 2,
