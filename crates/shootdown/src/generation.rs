@@ -34,14 +34,17 @@ mod unix {
 
     #[cold]
     fn generation_slow() -> u32 {
-        let first = GENERATION.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed);
-        if first.is_ok() {
-            // Refused for want of memory, it leaves children with their parent's number:
-            // then a lock that another thread held when the process forked stays held.
-            // SAFETY: a function that is there for as long as this library is, and that
-            // does what may be done in a child.
-            unsafe { pthread_atfork(None, None, Some(in_child)) };
-        }
+        // First the handler, then the number: whoever has a number holds locks that a child
+        // finds to be of another one. Of several that come at the same time each registers
+        // it, and a child's number grows by more than one.
+        //
+        // Refused for want of memory, it leaves children with their parent's number: then a
+        // lock that another thread held when the process forked stays held.
+        // SAFETY: a function that is there for as long as this library is, and that does
+        // what may be done in a child.
+        unsafe { pthread_atfork(None, None, Some(in_child)) };
+        // Ordering: Release after the registration; the fork orders the rest.
+        let _ = GENERATION.compare_exchange(0, 1, Ordering::Release, Ordering::Relaxed);
         GENERATION.load(Ordering::Relaxed)
     }
 }
