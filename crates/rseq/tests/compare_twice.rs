@@ -194,10 +194,14 @@ fn a_word_that_changes_under_a_section_is_found() {
         });
         let found = catch_unwind(|| {
             let mut stores = 0;
-            while stores < 200_000 {
+            while stores < 2_000_000 {
+                // Whoever changes it may sleep: then neither its zero says anything.
+                if stores % 1000 == 0 {
+                    std::thread::yield_now();
+                }
                 // SAFETY: there is a line for every CPU below the limit.
                 match unsafe { section::compare_store::<_, SHIFT>(index, word, 0, 0) } {
-                    // The other thread sleeps with the word changed: let it run.
+                    // It sleeps with the word changed: let it run.
                     Err(Refusal::Mismatch) => std::thread::yield_now(),
                     _ => stores += 1,
                 }
