@@ -16,7 +16,7 @@
 mod section;
 #[macro_use]
 mod bodies;
-#[path = "../operations.rs"]
+#[path = "../operations/mod.rs"]
 mod operations;
 #[path = "../status.rs"]
 mod status;

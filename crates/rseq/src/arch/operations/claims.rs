@@ -1,0 +1,78 @@
+//! Locks and slots: the operations of `section::claims`.
+
+macro_rules! claims {
+    ($index:ident) => {
+        #[inline(always)]
+        unsafe fn claim<const SHIFT: u32>(
+            self,
+            word: WordAddress,
+            held: u64,
+        ) -> Result<*mut u64, Refusal> {
+            let address: u64;
+            // SAFETY: see `operations!`.
+            unsafe {
+                value_section!(
+                    $index(self), word, address, body!(claim, $index),
+                    held = in(reg) held,
+                );
+            }
+            let lock = core::ptr::with_exposed_provenance_mut(address as usize);
+            status::result(address, lock, Refusal::Mismatch)
+        }
+
+        #[inline(always)]
+        unsafe fn claim_first<const SHIFT: u32>(
+            self,
+            words: WordAddress,
+            count: u32,
+            mark: &AtomicU64,
+        ) -> Result<*mut u64, Refusal> {
+            let address: u64;
+            // SAFETY: see `operations!`.
+            unsafe {
+                value_section!(
+                    $index(self), words, address, body!(claim_first, $index),
+                    mark = in(reg) mark.as_ptr(),
+                    count = in(reg) count,
+                    left = out(reg) _,
+                    held = out(reg) _,
+                );
+            }
+            let lock = core::ptr::with_exposed_provenance_mut(address as usize);
+            status::result(address, lock, Refusal::Mismatch)
+        }
+
+        #[inline(always)]
+        unsafe fn hit<const SHIFT: u32>(
+            self,
+            slot: WordAddress,
+            expected: u64,
+        ) -> Result<*mut u64, Refusal> {
+            let address: u64;
+            // SAFETY: see `operations!`. Nothing but the commit is written.
+            unsafe {
+                value_section!(
+                    $index(self), slot, address, body!(hit, $index),
+                    expected = in(reg) expected,
+                    held = in(reg) 1_u64,
+                );
+            }
+            let slot = core::ptr::with_exposed_provenance_mut(address as usize);
+            status::result(address, slot, Refusal::Mismatch)
+        }
+
+        #[inline(always)]
+        unsafe fn leave(self, slot: WordAddress) -> Result<(), Refusal> {
+            // The id is checked, as everywhere, and then nothing is done with it.
+            const SHIFT: u32 = 0;
+            // SAFETY: see `operations!`, and what the caller says of the slot.
+            unsafe {
+                store_section!(
+                    $index(self), slot, body!(leave, $index),
+                    mismatch = label { return Err(Refusal::Mismatch) },
+                );
+            }
+            Ok(())
+        }
+    };
+}

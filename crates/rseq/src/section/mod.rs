@@ -1,0 +1,133 @@
+//! The operations: one critical section each.
+//!
+//! Every operation works on *stripes*. The word of id `c` stands `c << SHIFT`
+//! bytes after `word`, its address in stripe 0. Which id, and how many stripes may
+//! be touched, says the [`Index`]. An operation either commits with one store or
+//! returns a [`Refusal`] and has changed nothing that anybody else can reach; it
+//! never retries by itself, so a debugger that steps through it cannot hang it.
+//! [`retry`] does, a bounded number of times.
+//!
+//! An id is valid only inside the section that loaded it, so no operation returns
+//! one.
+//!
+//! | index | the id is | for |
+//! | --- | --- | --- |
+//! | [`MmCid`] | the kernel's concurrency id | the process's own stripes (Linux 6.3) |
+//! | [`Table`] | what a table holds for the CPU | domains with ids of their own |
+//! | [`Cpu`] | the CPU number | memory that several processes share |
+//!
+//! | operation | in one section |
+//! | --- | --- |
+//! | [`increment`], [`add`] | `*w += n` |
+//! | [`add_within`] | `w[AT] += n`, if the sum of three words stays within a range |
+//! | [`add_through`] | `*(*w + distance) += n` |
+//! | [`add_if`] | `*w += n` if a flag elsewhere is as expected |
+//! | [`load`], [`swap`] | `*w`, and leaves another |
+//! | [`claim`] | takes a lock of the stripe, and returns where it is |
+//! | [`claim_first`] | the first free one of several, marked with what a word says |
+//! | [`compare_store`], [`compare_compare_store`] | stores if one or two words are as expected |
+//! | [`list_push`], [`list_pop`] | an intrusive list with its head in `*w` |
+//! | [`array_push`], [`array_pop`], and by batch | a stack of words behind a length |
+//! | [`gated_push`], [`gated_pop`], and by batch | the same, with a capacity in the stripe that others change |
+//! | [`array_push_pair`] | two words on one of several stacks, which a word chooses |
+//! | [`copy_push`], [`copy_pop`] | a stack of bytes behind a length |
+//! | [`copy_out`] | a consistent copy of a stripe's bytes |
+//! | [`hit`], [`leave`] | takes and leaves a slot of lazy references |
+//!
+//! Two more have no stripe and no id: [`load_through`] and [`copy_through`] follow a
+//! pointer and copy what it leads to. All that they need of a thread is that it is
+//! registered, so that a [`fence`](crate::membarrier::fence) restarts them.
+//!
+//! # Cost
+//!
+//! An increment is five loads (the thread's area, registration, id, limit, the
+//! word) and two plain stores (the section's descriptor and the word); no atomic
+//! read-modify-write, no fence. About twice an increment of a thread-local.
+//!
+//! # Memory model
+//!
+//! A committed store is a relaxed atomic store: read it elsewhere with atomics.
+//! Sections of one id are ordered after one another, on whatever CPU they run:
+//! who hands an id over does it with a full barrier. Words that sections store to
+//! must never be changed by anybody else's read-modify-write or store, for a
+//! section's load and commit are two steps to any other CPU. For threads that cannot
+//! run sections, [`portable`](crate::portable) has the same operations on stripes of
+//! their own.
+//!
+//! # Source
+//!
+//! Restartable sequences: P. Turner and A. Hunter (2013), M. Desnoyers (Linux
+//! 4.18); the operations follow the pseudocode of librseq.
+
+mod claims;
+mod copies;
+mod gated;
+mod lists;
+mod stacks;
+mod words;
+
+use crate::arch;
+pub use crate::index::{Cpu, Index, MmCid, Slot, Table, TableHead, WordAddress};
+use crate::{Refusal, enter_thread};
+
+pub use claims::{claim, claim_first, hit, leave};
+pub use copies::{copy_out, copy_pop, copy_push, copy_through, load_through};
+pub use gated::{gated_pop, gated_pop_batch, gated_push, gated_push_batch};
+pub use lists::{list_pop, list_push};
+pub use stacks::{array_pop, array_pop_batch, array_push, array_push_batch, array_push_pair};
+pub use words::{
+    add, add_if, add_through, add_within, compare_compare_store, compare_store, increment, load,
+    swap,
+};
+
+/// True where this target has sections at all.
+pub const SUPPORTED: bool = arch::SUPPORTED;
+
+/// How often [`retry`] tries.
+pub const ATTEMPTS: u32 = 8;
+
+/// Repeats an operation that the kernel aborts, or whose thread has not entered,
+/// at most [`ATTEMPTS`] times.
+///
+/// # Errors
+///
+/// What the operation returned last. After [`Refusal::Aborted`] take the slow path
+/// of the structure: a debugger, or a scheduler's worst day, may abort a section
+/// for as long as anybody cares to try, and on the portable body who holds the claim
+/// may be the one that waits for this to end.
+#[inline(always)]
+pub fn retry<T>(mut operation: impl FnMut() -> Result<T, Refusal>) -> Result<T, Refusal> {
+    match operation() {
+        Err(refusal @ (Refusal::Aborted | Refusal::NotRegistered)) => {
+            // The result of the first attempt never was in memory and stays out of it.
+            let mut value = None;
+            let refusal = retry_slow(refusal, operation, &mut value);
+            value.ok_or(refusal)
+        }
+        outcome => outcome,
+    }
+}
+
+/// What it was refused for last, unless there is a value.
+#[cold]
+#[inline(never)]
+fn retry_slow<T>(
+    mut refusal: Refusal,
+    mut operation: impl FnMut() -> Result<T, Refusal>,
+    value: &mut Option<T>,
+) -> Refusal {
+    for _ in 1..ATTEMPTS {
+        if refusal == Refusal::NotRegistered && enter_thread().is_err() {
+            break;
+        }
+        match operation() {
+            Ok(done) => {
+                *value = Some(done);
+                break;
+            }
+            Err(again @ (Refusal::Aborted | Refusal::NotRegistered)) => refusal = again,
+            Err(other) => return other,
+        }
+    }
+    refusal
+}
