@@ -24,7 +24,38 @@ pub struct Which {
     pub threads: usize,
 }
 
+/// Names a figure: case, implementation, threads.
+pub type Place = (&'static str, &'static str, usize);
+
+/// A figure that stands for itself.
+#[must_use]
+pub const fn figure(what: &'static str, of: Place) -> Comparison {
+    Comparison {
+        what,
+        of: Which::at(of),
+        against: None,
+    }
+}
+
+/// A figure divided by another one.
+#[must_use]
+pub const fn ratio(what: &'static str, of: Place, against: Place) -> Comparison {
+    Comparison {
+        what,
+        of: Which::at(of),
+        against: Some(Which::at(against)),
+    }
+}
+
 impl Which {
+    const fn at((case, implementation, threads): Place) -> Which {
+        Which {
+            case,
+            implementation,
+            threads,
+        }
+    }
+
     fn median(self, suite: &str, figures: &[Figure]) -> Option<f64> {
         figures
             .iter()

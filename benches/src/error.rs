@@ -87,3 +87,20 @@ pub enum Error {
         why: String,
     },
 }
+
+/// Fails unless an implementation counted what was due.
+pub(crate) fn expect(
+    implementation: &'static str,
+    counted: u64,
+    expected: u64,
+) -> Result<(), Error> {
+    if counted == expected {
+        Ok(())
+    } else {
+        Err(Error::Wrong {
+            implementation,
+            counted,
+            expected,
+        })
+    }
+}

@@ -40,6 +40,7 @@ pub mod refs;
 mod resident;
 pub mod section;
 pub mod suite;
+mod tally;
 mod team;
 
 pub use error::Error;

@@ -59,6 +59,50 @@ pub struct Case {
     pub method: Method,
 }
 
+impl Case {
+    /// One that is measured in this process.
+    #[must_use]
+    pub const fn timed(
+        name: &'static str,
+        about: &'static str,
+        unit: &'static str,
+        who: Who,
+        implementations: &'static [Timed],
+    ) -> Case {
+        let method = Method::Timed {
+            who,
+            implementations,
+        };
+        Case {
+            name,
+            about,
+            unit,
+            method,
+        }
+    }
+
+    /// One that takes a process of its own, and so many threads there.
+    #[must_use]
+    pub const fn fresh(
+        name: &'static str,
+        about: &'static str,
+        unit: &'static str,
+        threads: usize,
+        implementations: &'static [Fresh],
+    ) -> Case {
+        let method = Method::Fresh {
+            threads,
+            implementations,
+        };
+        Case {
+            name,
+            about,
+            unit,
+            method,
+        }
+    }
+}
+
 /// How a case is measured.
 #[derive(Debug)]
 pub enum Method {

@@ -15,11 +15,11 @@
 mod domain;
 
 use self::domain::{Relaxed, Strict};
-use crate::compare::{Comparison, Which};
+use crate::compare::ratio;
 use crate::counter::add;
 use crate::counter::percid::Percid;
 use crate::counter::thread_local::ThreadLocal;
-use crate::suite::{Case, Method, Suite, Who};
+use crate::suite::{Case, Suite, Who};
 
 /// The suite `cid`.
 pub static SUITE: Suite = Suite {
@@ -27,63 +27,51 @@ pub static SUITE: Suite = Suite {
     about: "counters by the kernel's ids and by a domain's",
     available: domain::available,
     cases: &[
-        Case {
-            name: "add_one",
-            about: "every thread adds 1 to one counter",
-            unit: "ns/op",
-            method: Method::Timed {
-                who: Who::All,
-                implementations: &[
-                    add::one::<Percid>(),
-                    add::one::<Relaxed>(),
-                    add::one::<Strict>(),
-                    add::one::<ThreadLocal>(),
-                ],
-            },
-        },
-        Case {
-            name: "add_eight",
-            about: "every thread adds 1 to eight counters in turn",
-            unit: "ns/op",
-            method: Method::Timed {
-                who: Who::All,
-                implementations: &[
-                    add::eight::<Percid>(),
-                    add::eight::<Relaxed>(),
-                    add::eight::<Strict>(),
-                    add::eight::<ThreadLocal>(),
-                ],
-            },
-        },
+        Case::timed(
+            "add_one",
+            "every thread adds 1 to one counter",
+            "ns/op",
+            Who::All,
+            &[
+                add::one::<Percid>(),
+                add::one::<Relaxed>(),
+                add::one::<Strict>(),
+                add::one::<ThreadLocal>(),
+            ],
+        ),
+        Case::timed(
+            "add_eight",
+            "every thread adds 1 to eight counters in turn",
+            "ns/op",
+            Who::All,
+            &[
+                add::eight::<Percid>(),
+                add::eight::<Relaxed>(),
+                add::eight::<Strict>(),
+                add::eight::<ThreadLocal>(),
+            ],
+        ),
     ],
     comparisons: &[
-        Comparison {
-            what: "add_one, 1 thread: percid:domain / percid",
-            of: which("add_one", "percid:domain", 1),
-            against: Some(which("add_one", "percid", 1)),
-        },
-        Comparison {
-            what: "add_one, 2 threads: percid:domain / percid",
-            of: which("add_one", "percid:domain", 2),
-            against: Some(which("add_one", "percid", 2)),
-        },
-        Comparison {
-            what: "add_eight, 1 thread: percid:domain / percid",
-            of: which("add_eight", "percid:domain", 1),
-            against: Some(which("add_eight", "percid", 1)),
-        },
-        Comparison {
-            what: "add_one, 1 thread: percid:domain / thread_local",
-            of: which("add_one", "percid:domain", 1),
-            against: Some(which("add_one", "thread_local", 1)),
-        },
+        ratio(
+            "add_one, 1 thread: percid:domain / percid",
+            ("add_one", "percid:domain", 1),
+            ("add_one", "percid", 1),
+        ),
+        ratio(
+            "add_one, 2 threads: percid:domain / percid",
+            ("add_one", "percid:domain", 2),
+            ("add_one", "percid", 2),
+        ),
+        ratio(
+            "add_eight, 1 thread: percid:domain / percid",
+            ("add_eight", "percid:domain", 1),
+            ("add_eight", "percid", 1),
+        ),
+        ratio(
+            "add_one, 1 thread: percid:domain / thread_local",
+            ("add_one", "percid:domain", 1),
+            ("add_one", "thread_local", 1),
+        ),
     ],
 };
-
-const fn which(case: &'static str, implementation: &'static str, threads: usize) -> Which {
-    Which {
-        case,
-        implementation,
-        threads,
-    }
-}

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{Ordering, compiler_fence};
 
-use super::expect;
 use crate::Error;
+use crate::error::expect;
 use crate::suite::{Done, OPERATIONS, Timed, Workload};
 
 /// Eight counters that threads add to.

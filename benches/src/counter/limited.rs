@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering, compiler_fence};
 
 use percid::{BoundedCounter, Counter};
 
-use super::expect;
 use crate::Error;
+use crate::error::expect;
 use crate::suite::{Done, OPERATIONS, Timed, Workload};
 
 pub(super) const IMPLEMENTATIONS: [Timed; 4] = [

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use super::expect;
+use crate::error::expect;
 use crate::resident::resident;
 use crate::suite::Fresh;
 use crate::team::{Member, together};

@@ -2,8 +2,8 @@
 
 use std::hint::black_box;
 
-use super::expect;
 use crate::Error;
+use crate::error::expect;
 use crate::suite::{Done, OPERATIONS, Timed, Workload};
 
 /// What each thread adds before one of them sums.

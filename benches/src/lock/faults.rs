@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use percid::LockSpace;
 
-use super::expect;
 use super::placement::Placement;
+use crate::error::expect;
 use crate::suite::Fresh;
 use crate::{Error, cpus};
 

@@ -30,9 +30,8 @@ mod release;
 
 use self::placement::{Aligned, Apart, ApartAligned, Embedded};
 use self::read::{OfParkingLot, OfStd, OfThread, One};
-use crate::Error;
-use crate::compare::{Comparison, Which};
-use crate::suite::{Case, Method, Suite, Who};
+use crate::compare::ratio;
+use crate::suite::{Case, Suite, Who};
 
 /// The suite `lock`.
 pub static SUITE: Suite = Suite {
@@ -40,153 +39,120 @@ pub static SUITE: Suite = Suite {
     about: "locks in objects, beside RwLock",
     available: || Ok(()),
     cases: &[
-        Case {
-            name: "read",
-            about: "every thread tries to read one object, and releases it",
-            unit: "ns/pair",
-            method: Method::Timed {
-                who: Who::All,
-                implementations: &[
-                    read::of::<One>(),
-                    read::of::<OfParkingLot>(),
-                    read::of::<OfStd>(),
-                    read::of::<OfThread>(),
-                ],
-            },
-        },
-        Case {
-            name: "neighbours",
-            about: "every thread reads an object of its own, beside the next thread's",
-            unit: "ns/pair",
-            method: Method::Timed {
-                who: Who::All,
-                implementations: &[
-                    read::neighbours::<Aligned>(),
-                    read::neighbours::<Embedded>(),
-                    read::neighbours::<ApartAligned>(),
-                    read::neighbours::<Apart>(),
-                    read::of::<OfThread>(),
-                ],
-            },
-        },
-        Case {
-            name: "release",
-            about: "1,000 write locks are released",
-            unit: "ns",
-            method: Method::Fresh {
-                threads: 1,
-                implementations: &[release::PERCID, release::PARKING_LOT, release::STD],
-            },
-        },
-        Case {
-            name: "faults",
-            about: "two threads read objects at random, and a writer comes now and then: elapsed",
-            unit: "ns/read",
-            method: Method::Fresh {
-                threads: faults::READERS,
-                implementations: &[
-                    faults::elapsed::<Embedded>(),
-                    faults::elapsed::<Aligned>(),
-                    faults::elapsed::<Apart>(),
-                    faults::elapsed::<ApartAligned>(),
-                ],
-            },
-        },
-        Case {
-            name: "faults_cpu",
-            about: "two threads read objects at random, and a writer comes now and then: on CPUs",
-            unit: "ns/read",
-            method: Method::Fresh {
-                threads: faults::READERS,
-                implementations: &[
-                    faults::on_cpu::<Embedded>(),
-                    faults::on_cpu::<Aligned>(),
-                    faults::on_cpu::<Apart>(),
-                    faults::on_cpu::<ApartAligned>(),
-                ],
-            },
-        },
-        Case {
-            name: "sharing",
-            about: "locks on a cache line that has any, by their addresses",
-            unit: "locks/line",
-            method: Method::Fresh {
-                threads: 1,
-                implementations: &[
-                    placement::sharing::<Embedded>(),
-                    placement::sharing::<Aligned>(),
-                    placement::sharing::<Apart>(),
-                    placement::sharing::<ApartAligned>(),
-                ],
-            },
-        },
+        Case::timed(
+            "read",
+            "every thread tries to read one object, and releases it",
+            "ns/pair",
+            Who::All,
+            &[
+                read::of::<One>(),
+                read::of::<OfParkingLot>(),
+                read::of::<OfStd>(),
+                read::of::<OfThread>(),
+            ],
+        ),
+        Case::timed(
+            "neighbours",
+            "every thread reads an object of its own, beside the next thread's",
+            "ns/pair",
+            Who::All,
+            &[
+                read::neighbours::<Aligned>(),
+                read::neighbours::<Embedded>(),
+                read::neighbours::<ApartAligned>(),
+                read::neighbours::<Apart>(),
+                read::of::<OfThread>(),
+            ],
+        ),
+        Case::fresh(
+            "release",
+            "1,000 write locks are released",
+            "ns",
+            1,
+            &[release::PERCID, release::PARKING_LOT, release::STD],
+        ),
+        Case::fresh(
+            "faults",
+            "two threads read objects at random, and a writer comes now and then: elapsed",
+            "ns/read",
+            faults::READERS,
+            &[
+                faults::elapsed::<Embedded>(),
+                faults::elapsed::<Aligned>(),
+                faults::elapsed::<Apart>(),
+                faults::elapsed::<ApartAligned>(),
+            ],
+        ),
+        Case::fresh(
+            "faults_cpu",
+            "two threads read objects at random, and a writer comes now and then: on CPUs",
+            "ns/read",
+            faults::READERS,
+            &[
+                faults::on_cpu::<Embedded>(),
+                faults::on_cpu::<Aligned>(),
+                faults::on_cpu::<Apart>(),
+                faults::on_cpu::<ApartAligned>(),
+            ],
+        ),
+        Case::fresh(
+            "sharing",
+            "locks on a cache line that has any, by their addresses",
+            "locks/line",
+            1,
+            &[
+                placement::sharing::<Embedded>(),
+                placement::sharing::<Aligned>(),
+                placement::sharing::<Apart>(),
+                placement::sharing::<ApartAligned>(),
+            ],
+        ),
     ],
     comparisons: &[
-        Comparison {
-            what: "read, 1 thread: percid / parking_lot",
-            of: which("read", "percid", 1),
-            against: Some(which("read", "parking_lot", 1)),
-        },
-        Comparison {
-            what: "read, 1 thread: percid / std",
-            of: which("read", "percid", 1),
-            against: Some(which("read", "std", 1)),
-        },
-        Comparison {
-            what: "read, 2 threads: percid / parking_lot",
-            of: which("read", "percid", 2),
-            against: Some(which("read", "parking_lot", 2)),
-        },
-        Comparison {
-            what: "read, 2 threads: percid / std",
-            of: which("read", "percid", 2),
-            against: Some(which("read", "std", 2)),
-        },
-        Comparison {
-            what: "release of 1,000: percid / parking_lot",
-            of: which("release", "percid", 1),
-            against: Some(which("release", "parking_lot", 1)),
-        },
-        Comparison {
-            what: "release of 1,000: percid / std",
-            of: which("release", "percid", 1),
-            against: Some(which("release", "std", 1)),
-        },
-        Comparison {
-            what: "neighbours, 2 threads: embedded / aligned",
-            of: which("neighbours", "percid:embedded", 2),
-            against: Some(which("neighbours", "percid:aligned", 2)),
-        },
-        Comparison {
-            what: "faults, elapsed: embedded / aligned",
-            of: which("faults", "percid:embedded", faults::READERS),
-            against: Some(which("faults", "percid:aligned", faults::READERS)),
-        },
-        Comparison {
-            what: "faults, on CPUs: embedded / aligned",
-            of: which("faults_cpu", "percid:embedded", faults::READERS),
-            against: Some(which("faults_cpu", "percid:aligned", faults::READERS)),
-        },
+        ratio(
+            "read, 1 thread: percid / parking_lot",
+            ("read", "percid", 1),
+            ("read", "parking_lot", 1),
+        ),
+        ratio(
+            "read, 1 thread: percid / std",
+            ("read", "percid", 1),
+            ("read", "std", 1),
+        ),
+        ratio(
+            "read, 2 threads: percid / parking_lot",
+            ("read", "percid", 2),
+            ("read", "parking_lot", 2),
+        ),
+        ratio(
+            "read, 2 threads: percid / std",
+            ("read", "percid", 2),
+            ("read", "std", 2),
+        ),
+        ratio(
+            "release of 1,000: percid / parking_lot",
+            ("release", "percid", 1),
+            ("release", "parking_lot", 1),
+        ),
+        ratio(
+            "release of 1,000: percid / std",
+            ("release", "percid", 1),
+            ("release", "std", 1),
+        ),
+        ratio(
+            "neighbours, 2 threads: embedded / aligned",
+            ("neighbours", "percid:embedded", 2),
+            ("neighbours", "percid:aligned", 2),
+        ),
+        ratio(
+            "faults, elapsed: embedded / aligned",
+            ("faults", "percid:embedded", faults::READERS),
+            ("faults", "percid:aligned", faults::READERS),
+        ),
+        ratio(
+            "faults, on CPUs: embedded / aligned",
+            ("faults_cpu", "percid:embedded", faults::READERS),
+            ("faults_cpu", "percid:aligned", faults::READERS),
+        ),
     ],
 };
-
-const fn which(case: &'static str, implementation: &'static str, threads: usize) -> Which {
-    Which {
-        case,
-        implementation,
-        threads,
-    }
-}
-
-/// Fails unless `counted` is what was due.
-fn expect(implementation: &'static str, counted: u64, expected: u64) -> Result<(), Error> {
-    if counted == expected {
-        Ok(())
-    } else {
-        Err(Error::Wrong {
-            implementation,
-            counted,
-            expected,
-        })
-    }
-}

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering, compiler_fence};
 use crossbeam_utils::CachePadded;
 use percid::{LockSpace, ObjectLock};
 
-use super::expect;
 use super::placement::Placement;
 use crate::Error;
+use crate::error::expect;
 use crate::suite::{Done, Timed, Workload};
 
 /// An object that threads read.

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use percid::{LockSpace, ObjectLock};
 
-use super::expect;
 use crate::Error;
+use crate::error::expect;
 use crate::suite::Fresh;
 
 const LOCKS: usize = 1000;

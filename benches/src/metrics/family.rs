@@ -1,10 +1,9 @@
 //! What labels add to the memory of counters.
 
 use crate::Error;
+use crate::error::expect;
 use crate::resident::resident;
 use crate::suite::Fresh;
-
-use super::expect;
 
 pub(super) const IMPLEMENTATIONS: [Fresh; 3] = [
     Fresh {

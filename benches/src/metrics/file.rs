@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicU32, Ordering, compiler_fence};
 use percid::Counter;
 use percid::file::{self, Arena};
 
-use super::{HandedIn, expect};
 use crate::Error;
+use crate::error::expect;
 use crate::suite::{Done, Fresh, OPERATIONS, Timed, Workload};
+use crate::tally::Tally;
 
 pub(super) const IMPLEMENTATIONS: [Timed; 4] = [
     Timed {
@@ -70,7 +71,7 @@ macro_rules! additions {
 struct InFile {
     name: &'static str,
     counter: file::Counter,
-    before: HandedIn,
+    before: Tally,
     /// After the counter, which has it mapped.
     _file: Temporary,
 }
@@ -88,7 +89,7 @@ impl InFile {
                 implementation: name,
                 why,
             })?,
-            before: HandedIn::default(),
+            before: Tally::default(),
             _file: file,
         })
     }
@@ -137,7 +138,7 @@ std::thread_local! {
 }
 
 #[derive(Default)]
-struct ThreadLocal(HandedIn);
+struct ThreadLocal(Tally);
 
 impl Workload for ThreadLocal {
     fn begin(&self) {

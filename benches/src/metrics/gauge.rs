@@ -5,9 +5,10 @@ use std::sync::atomic::{Ordering, compiler_fence};
 
 use percid::Gauge;
 
-use super::{HandedIn, expect};
 use crate::Error;
+use crate::error::expect;
 use crate::suite::{Done, OPERATIONS, Timed, Workload};
+use crate::tally::Tally;
 
 pub(super) const IMPLEMENTATIONS: [Timed; 3] = [
     Timed {
@@ -70,7 +71,7 @@ std::thread_local! {
 }
 
 #[derive(Default)]
-struct ThreadLocal(HandedIn);
+struct ThreadLocal(Tally);
 
 impl Workload for ThreadLocal {
     fn begin(&self) {

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering, compiler_fence};
 use metrics::CounterFn;
 use percid::{Recorder, Value};
 
-use super::{HandedIn, expect};
 use crate::Error;
+use crate::error::expect;
 use crate::suite::{Done, OPERATIONS, Timed, Workload};
+use crate::tally::Tally;
 
 pub(super) const IMPLEMENTATIONS: [Timed; 3] = [
     Timed {
@@ -48,9 +49,9 @@ struct Handle {
     name: &'static str,
     counter: metrics::Counter,
     total: Box<dyn Fn() -> u64 + Send + Sync>,
-    before: HandedIn,
+    before: Tally,
     /// What threads have for themselves.
-    own: HandedIn,
+    own: Tally,
 }
 
 fn of(
@@ -62,8 +63,8 @@ fn of(
         name,
         counter,
         total,
-        before: HandedIn::default(),
-        own: HandedIn::default(),
+        before: Tally::default(),
+        own: Tally::default(),
     })
 }
 

@@ -4,9 +4,10 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::atomic::{Ordering, compiler_fence};
 
-use super::{HandedIn, expect};
 use crate::Error;
+use crate::error::expect;
 use crate::suite::{Done, OPERATIONS, Timed, Workload};
+use crate::tally::Tally;
 
 pub(super) const IMPLEMENTATIONS: [Timed; 3] = [
     Timed {
@@ -42,7 +43,7 @@ macro_rules! rounds {
 #[derive(Default)]
 struct Percid {
     family: percid::Family<Labels, percid::Counter>,
-    before: HandedIn,
+    before: Tally,
 }
 
 impl Percid {
@@ -71,7 +72,7 @@ std::thread_local! {
 }
 
 #[derive(Default)]
-struct ThreadLocal(HandedIn);
+struct ThreadLocal(Tally);
 
 impl Workload for ThreadLocal {
     fn begin(&self) {
@@ -96,7 +97,7 @@ struct Prometheus {
         Labels,
         prometheus_client::metrics::counter::Counter,
     >,
-    before: HandedIn,
+    before: Tally,
 }
 
 impl Prometheus {

@@ -26,9 +26,8 @@ mod handle;
 mod labels;
 mod record;
 
-use crate::Error;
-use crate::compare::{Comparison, Which};
-use crate::suite::{Case, Method, Suite, Who};
+use crate::compare::{figure, ratio};
+use crate::suite::{Case, Suite, Who};
 
 /// The suite `metrics`.
 pub static SUITE: Suite = Suite {
@@ -36,179 +35,110 @@ pub static SUITE: Suite = Suite {
     about: "histograms, gauges, labels and shared files",
     available: || Ok(()),
     cases: &[
-        Case {
-            name: "record",
-            about: "every thread records values in one histogram",
-            unit: "ns/op",
-            method: Method::Timed {
-                who: Who::All,
-                implementations: &record::IMPLEMENTATIONS,
-            },
-        },
-        Case {
-            name: "handle",
-            about: "every thread increments one counter by a handle of `metrics`",
-            unit: "ns/op",
-            method: Method::Timed {
-                who: Who::All,
-                implementations: &handle::IMPLEMENTATIONS,
-            },
-        },
-        Case {
-            name: "gauge",
-            about: "every thread raises or lowers one gauge",
-            unit: "ns/op",
-            method: Method::Timed {
-                who: Who::All,
-                implementations: &gauge::IMPLEMENTATIONS,
-            },
-        },
-        Case {
-            name: "labels",
-            about: "every thread counts under labels that it looks up each time",
-            unit: "ns/op",
-            method: Method::Timed {
-                who: Who::All,
-                implementations: &labels::IMPLEMENTATIONS,
-            },
-        },
-        Case {
-            name: "file",
-            about: "every thread adds 1 to a counter in a file",
-            unit: "ns/op",
-            method: Method::Timed {
-                who: Who::All,
-                implementations: &file::IMPLEMENTATIONS,
-            },
-        },
-        Case {
-            name: "processes",
-            about: "four processes at the same time, 10,000,000 additions each",
-            unit: "ns/op",
-            method: Method::Fresh {
-                threads: file::PROCESSES,
-                implementations: &file::PROCESSES_OF,
-            },
-        },
-        Case {
-            name: "family",
-            about: "memory of 100,000 sets of labels with a counter each",
-            unit: "bytes/set",
-            method: Method::Fresh {
-                threads: 1,
-                implementations: &family::IMPLEMENTATIONS,
-            },
-        },
+        Case::timed(
+            "record",
+            "every thread records values in one histogram",
+            "ns/op",
+            Who::All,
+            &record::IMPLEMENTATIONS,
+        ),
+        Case::timed(
+            "handle",
+            "every thread increments one counter by a handle of `metrics`",
+            "ns/op",
+            Who::All,
+            &handle::IMPLEMENTATIONS,
+        ),
+        Case::timed(
+            "gauge",
+            "every thread raises or lowers one gauge",
+            "ns/op",
+            Who::All,
+            &gauge::IMPLEMENTATIONS,
+        ),
+        Case::timed(
+            "labels",
+            "every thread counts under labels that it looks up each time",
+            "ns/op",
+            Who::All,
+            &labels::IMPLEMENTATIONS,
+        ),
+        Case::timed(
+            "file",
+            "every thread adds 1 to a counter in a file",
+            "ns/op",
+            Who::All,
+            &file::IMPLEMENTATIONS,
+        ),
+        Case::fresh(
+            "processes",
+            "four processes at the same time, 10,000,000 additions each",
+            "ns/op",
+            file::PROCESSES,
+            &file::PROCESSES_OF,
+        ),
+        Case::fresh(
+            "family",
+            "memory of 100,000 sets of labels with a counter each",
+            "bytes/set",
+            1,
+            &family::IMPLEMENTATIONS,
+        ),
     ],
     comparisons: &[
         ratio(
             "record, 1 thread: percid / percid:counter",
-            "record",
-            "percid:counter",
-            1,
+            ("record", "percid", 1),
+            ("record", "percid:counter", 1),
         ),
         ratio(
             "record, 1 thread: percid / prometheus",
-            "record",
-            "prometheus",
-            1,
+            ("record", "percid", 1),
+            ("record", "prometheus", 1),
         ),
         ratio(
             "record, 2 threads: percid / prometheus",
-            "record",
-            "prometheus",
-            2,
+            ("record", "percid", 2),
+            ("record", "prometheus", 2),
         ),
         ratio(
             "record, 1 thread: percid / thread_local",
-            "record",
-            "thread_local",
-            1,
+            ("record", "percid", 1),
+            ("record", "thread_local", 1),
         ),
-        ratio("handle, 2 threads: percid / atomic", "handle", "atomic", 2),
-        ratio("handle, 1 thread: percid / atomic", "handle", "atomic", 1),
+        ratio(
+            "handle, 2 threads: percid / atomic",
+            ("handle", "percid", 2),
+            ("handle", "atomic", 2),
+        ),
+        ratio(
+            "handle, 1 thread: percid / atomic",
+            ("handle", "percid", 1),
+            ("handle", "atomic", 1),
+        ),
         ratio(
             "gauge, 2 threads: percid / prometheus",
-            "gauge",
-            "prometheus",
-            2,
+            ("gauge", "percid", 2),
+            ("gauge", "prometheus", 2),
         ),
         ratio(
             "labels, 2 threads: percid / prometheus",
-            "labels",
-            "prometheus",
-            2,
+            ("labels", "percid", 2),
+            ("labels", "prometheus", 2),
         ),
         ratio(
             "file, 1 thread: percid / percid:counter",
-            "file",
-            "percid:counter",
-            1,
+            ("file", "percid", 1),
+            ("file", "percid:counter", 1),
         ),
         ratio(
             "processes: shared file / private arenas",
-            "processes",
-            "percid:counter",
-            file::PROCESSES,
+            ("processes", "percid", file::PROCESSES),
+            ("processes", "percid:counter", file::PROCESSES),
         ),
-        Comparison {
-            what: "family, percid: bytes a set of labels adds",
-            of: which("family", "percid", 1),
-            against: None,
-        },
+        figure(
+            "family, percid: bytes a set of labels adds",
+            ("family", "percid", 1),
+        ),
     ],
 };
-
-const fn ratio(
-    what: &'static str,
-    case: &'static str,
-    against: &'static str,
-    threads: usize,
-) -> Comparison {
-    Comparison {
-        what,
-        of: which(case, "percid", threads),
-        against: Some(which(case, against, threads)),
-    }
-}
-
-const fn which(case: &'static str, implementation: &'static str, threads: usize) -> Which {
-    Which {
-        case,
-        implementation,
-        threads,
-    }
-}
-
-/// Fails unless `counted` is what was due.
-fn expect(implementation: &'static str, counted: u64, expected: u64) -> Result<(), Error> {
-    if counted == expected {
-        Ok(())
-    } else {
-        Err(Error::Wrong {
-            implementation,
-            counted,
-            expected,
-        })
-    }
-}
-
-/// Sums that threads keep for themselves and hand in when they have run.
-#[derive(Debug, Default)]
-struct HandedIn(std::sync::atomic::AtomicU64);
-
-impl HandedIn {
-    // Ordering: Relaxed, here and below. Threads are joined, or meet at a barrier, before
-    // anybody looks.
-    fn add(&self, n: u64) {
-        self.0.fetch_add(n, std::sync::atomic::Ordering::Relaxed);
-    }
-
-    fn reset(&self) {
-        self.0.store(0, std::sync::atomic::Ordering::Relaxed);
-    }
-
-    fn get(&self) -> u64 {
-        self.0.load(std::sync::atomic::Ordering::Relaxed)
-    }
-}

@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering, compiler_fence};
 
 use percid::{Counter, Histogram};
 
-use super::{HandedIn, expect};
 use crate::Error;
+use crate::error::expect;
 use crate::suite::{Done, OPERATIONS, Timed, Workload};
+use crate::tally::Tally;
 
 pub(super) const IMPLEMENTATIONS: [Timed; 6] = [
     of::<Percid>(),
@@ -47,7 +48,7 @@ const fn of<R: Recording>() -> Timed {
         make: |_| {
             Ok(Box::new(Records {
                 histogram: R::new(),
-                counted: HandedIn::default(),
+                counted: Tally::default(),
             }))
         },
     }
@@ -56,7 +57,7 @@ const fn of<R: Recording>() -> Timed {
 struct Records<R> {
     histogram: R,
     /// By checks before this one.
-    counted: HandedIn,
+    counted: Tally,
 }
 
 impl<R: Recording> Workload for Records<R> {
@@ -86,7 +87,7 @@ impl<R: Recording> Workload for Records<R> {
 
 /// Static, and so counted from where it stood.
 struct Percid {
-    before: HandedIn,
+    before: Tally,
 }
 
 static HISTOGRAM: Histogram = Histogram::new();
@@ -96,7 +97,7 @@ impl Recording for Percid {
 
     fn new() -> Percid {
         Percid {
-            before: HandedIn::default(),
+            before: Tally::default(),
         }
     }
 
@@ -137,7 +138,7 @@ impl Recording for Adding {
     }
 }
 
-struct ThreadLocal(HandedIn);
+struct ThreadLocal(Tally);
 
 std::thread_local! {
     static BUCKETS: RefCell<Vec<u64>> = RefCell::new(vec![0; 2048]);
@@ -147,7 +148,7 @@ impl Recording for ThreadLocal {
     const NAME: &'static str = "thread_local";
 
     fn new() -> ThreadLocal {
-        ThreadLocal(HandedIn::default())
+        ThreadLocal(Tally::default())
     }
 
     #[inline(always)]
@@ -204,7 +205,7 @@ fn bucket(value: u64) -> usize {
 /// With a bucket for each octave, as percid shows its own.
 struct Prometheus {
     histogram: prometheus_client::metrics::histogram::Histogram,
-    before: HandedIn,
+    before: Tally,
 }
 
 impl Prometheus {
@@ -231,7 +232,7 @@ impl Recording for Prometheus {
 
         Prometheus {
             histogram: Histogram::new(exponential_buckets(1.0, 2.0, 14)),
-            before: HandedIn::default(),
+            before: Tally::default(),
         }
     }
 

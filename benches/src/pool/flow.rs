@@ -166,6 +166,6 @@ impl<M: Memory> Workload for Flow<M> {
 
     fn check(&self, _: Done) -> Result<(), Error> {
         all_differ::<M>()?;
-        super::expect(M::NAME, self.wrong.load(Ordering::Relaxed), 0)
+        crate::error::expect(M::NAME, self.wrong.load(Ordering::Relaxed), 0)
     }
 }

@@ -22,39 +22,30 @@ const BYTES: usize = 256;
 /// How long unused objects stay.
 const DECAY: Duration = Duration::from_millis(200);
 
-pub(super) const SLEEPERS: (usize, &[Fresh]) = (
-    SLEEPING,
-    &[
-        Fresh {
-            name: "percid",
-            measure: sleeping_percid,
-        },
-        Fresh {
-            name: "thread_local",
-            measure: sleeping_thread_local,
-        },
-        Fresh {
-            name: "needed",
-            measure: needed,
-        },
-    ],
-);
-
-pub(super) const STARTUP: (usize, &[Fresh]) = (
-    1,
-    &[Fresh {
+pub(super) const SLEEPERS: [Fresh; 3] = [
+    Fresh {
         name: "percid",
-        measure: startup,
-    }],
-);
+        measure: sleeping_percid,
+    },
+    Fresh {
+        name: "thread_local",
+        measure: sleeping_thread_local,
+    },
+    Fresh {
+        name: "needed",
+        measure: needed,
+    },
+];
 
-pub(super) const TRIM: (usize, &[Fresh]) = (
-    1,
-    &[Fresh {
-        name: "percid",
-        measure: trim,
-    }],
-);
+pub(super) const STARTUP: [Fresh; 1] = [Fresh {
+    name: "percid",
+    measure: startup,
+}];
+
+pub(super) const TRIM: [Fresh; 1] = [Fresh {
+    name: "percid",
+    measure: trim,
+}];
 
 const LAYOUT: Layout = match Layout::from_size_align(BYTES, 16) {
     Ok(layout) => layout,
@@ -156,7 +147,7 @@ fn startup() -> Result<f64, Error> {
         unsafe { object.as_ptr().write_bytes(1, BYTES) };
     }
     let after = anonymous().map_err(Error::Resident)?;
-    super::expect("percid", u64::from(object.is_ok()), 1)?;
+    crate::error::expect("percid", u64::from(object.is_ok()), 1)?;
     Ok(after.saturating_sub(before) as f64 / 1024.0)
 }
 
@@ -176,7 +167,7 @@ fn trim() -> Result<f64, Error> {
     drop(all);
     let _ = pool.trim();
     let left = anonymous().map_err(Error::Resident)?;
-    super::expect("percid", count as u64, COUNT as u64)?;
-    super::expect("percid", u64::from(full >= 256 << 20), 1)?;
+    crate::error::expect("percid", count as u64, COUNT as u64)?;
+    crate::error::expect("percid", u64::from(full >= 256 << 20), 1)?;
     Ok(left as f64 / (1 << 20) as f64)
 }

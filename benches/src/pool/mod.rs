@@ -22,8 +22,8 @@ mod raw;
 mod values;
 
 use self::raw::{Malloc, MiMalloc, Percid, SnMalloc, ThreadLocal};
-use crate::compare::{Comparison, Which};
-use crate::suite::{Case, Fresh, Method, Suite, Timed, Who};
+use crate::compare::{figure, ratio};
+use crate::suite::{Case, Suite, Who};
 
 /// The suite `pool`.
 pub static SUITE: Suite = Suite {
@@ -31,9 +31,11 @@ pub static SUITE: Suite = Suite {
     about: "pools of memory and of values",
     available: || Ok(()),
     cases: &[
-        case(
+        Case::timed(
             "raw",
             "64 bytes allocated and freed",
+            "ns/op",
+            Who::All,
             &[
                 raw::pairs::<Percid>(),
                 raw::pairs::<ThreadLocal>(),
@@ -42,9 +44,11 @@ pub static SUITE: Suite = Suite {
                 raw::pairs::<SnMalloc>(),
             ],
         ),
-        case(
+        Case::timed(
             "raw64",
             "64 times 64 bytes allocated, then freed",
+            "ns/op",
+            Who::All,
             &[
                 raw::many::<Percid>(),
                 raw::many::<ThreadLocal>(),
@@ -53,9 +57,11 @@ pub static SUITE: Suite = Suite {
                 raw::many::<SnMalloc>(),
             ],
         ),
-        case(
+        Case::timed(
             "pool",
             "a value of 64 bytes taken and given back",
+            "ns/op",
+            Who::All,
             &[
                 values::of::<values::Percid>(),
                 values::of::<values::ThreadLocal>(),
@@ -67,9 +73,11 @@ pub static SUITE: Suite = Suite {
                 values::of::<values::SegQueue>(),
             ],
         ),
-        case(
+        Case::timed(
             "flow",
             "64 bytes allocated here and freed there",
+            "ns/op",
+            Who::All,
             &[
                 flow::of::<Percid>(),
                 flow::of::<ThreadLocal>(),
@@ -78,23 +86,26 @@ pub static SUITE: Suite = Suite {
                 flow::of::<SnMalloc>(),
             ],
         ),
-        fresh(
+        Case::fresh(
             "sleepers",
             "bytes per sleeping thread that used 64 objects of 256 bytes",
             "bytes",
-            memory::SLEEPERS,
+            memory::SLEEPING,
+            &memory::SLEEPERS,
         ),
-        fresh(
+        Case::fresh(
             "startup",
             "memory that one pool brings",
             "KiB",
-            memory::STARTUP,
+            1,
+            &memory::STARTUP,
         ),
-        fresh(
+        Case::fresh(
             "trim",
             "memory left of 256 MiB in an idle pool",
             "MiB",
-            memory::TRIM,
+            1,
+            &memory::TRIM,
         ),
     ],
     comparisons: &[
@@ -193,75 +204,7 @@ pub static SUITE: Suite = Suite {
             ("sleepers", "percid", memory::SLEEPING),
             ("sleepers", "needed", memory::SLEEPING),
         ),
-        alone("start-up, KiB", ("startup", "percid", 1)),
-        alone("after trim of 256 MiB, MiB", ("trim", "percid", 1)),
+        figure("start-up, KiB", ("startup", "percid", 1)),
+        figure("after trim of 256 MiB, MiB", ("trim", "percid", 1)),
     ],
 };
-
-const fn case(name: &'static str, about: &'static str, implementations: &'static [Timed]) -> Case {
-    let method = Method::Timed {
-        who: Who::All,
-        implementations,
-    };
-    Case {
-        name,
-        about,
-        unit: "ns/op",
-        method,
-    }
-}
-
-const fn fresh(
-    name: &'static str,
-    about: &'static str,
-    unit: &'static str,
-    (threads, implementations): (usize, &'static [Fresh]),
-) -> Case {
-    let method = Method::Fresh {
-        threads,
-        implementations,
-    };
-    Case {
-        name,
-        about,
-        unit,
-        method,
-    }
-}
-
-type Place = (&'static str, &'static str, usize);
-
-const fn which((case, implementation, threads): Place) -> Which {
-    Which {
-        case,
-        implementation,
-        threads,
-    }
-}
-
-const fn ratio(what: &'static str, of: Place, against: Place) -> Comparison {
-    Comparison {
-        what,
-        of: which(of),
-        against: Some(which(against)),
-    }
-}
-
-const fn alone(what: &'static str, of: Place) -> Comparison {
-    Comparison {
-        what,
-        of: which(of),
-        against: None,
-    }
-}
-
-fn expect(implementation: &'static str, counted: u64, expected: u64) -> Result<(), crate::Error> {
-    if counted == expected {
-        return Ok(());
-    }
-    Err(crate::Error::Wrong {
-        implementation,
-        counted,
-        expected,
-    })
-}

@@ -185,7 +185,7 @@ impl<M: Memory, const DEPTH: usize> Workload for Pairs<M, DEPTH> {
 
     fn check(&self, done: Done) -> Result<(), Error> {
         all_differ::<M>()?;
-        super::expect(M::NAME, self.done.load(Ordering::Relaxed), done.operations)
+        crate::error::expect(M::NAME, self.done.load(Ordering::Relaxed), done.operations)
     }
 }
 
@@ -210,5 +210,5 @@ pub(super) fn all_differ<M: Memory>() -> Result<(), Error> {
         // SAFETY: as above.
         unsafe { M::free(memory) };
     }
-    super::expect(M::NAME, right.len() as u64, COUNT as u64)
+    crate::error::expect(M::NAME, right.len() as u64, COUNT as u64)
 }

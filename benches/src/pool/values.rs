@@ -217,6 +217,6 @@ impl<V: Values> Workload for Pairs<V> {
     }
 
     fn check(&self, done: Done) -> Result<(), Error> {
-        super::expect(V::NAME, self.done.load(Ordering::Relaxed), done.operations)
+        crate::error::expect(V::NAME, self.done.load(Ordering::Relaxed), done.operations)
     }
 }

@@ -33,11 +33,10 @@ mod read;
 mod swap;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::Error;
-use crate::compare::{Comparison, Which};
-use crate::suite::{Case, Method, Suite, Who};
+use crate::compare::{figure, ratio};
+use crate::suite::{Case, Suite, Who};
 
 use self::copy::Copied;
 use self::lazy::Lazy;
@@ -100,339 +99,214 @@ pub static SUITE: Suite = Suite {
     about: "reading what others replace, and freeing what was replaced",
     available: || Ok(()),
     cases: &[
-        Case {
-            name: "read",
-            about: "every thread reads an object that may be replaced",
-            unit: "ns/op",
-            method: Method::Timed {
-                who: Who::All,
-                implementations: &[
-                    read::of::<Copied>(),
-                    read::of::<Sections<u64>>(),
-                    read::of::<Lazy<u64>>(),
-                    read::of::<Epoch<u64>>(),
-                    read::of::<Seize<u64>>(),
-                    read::of::<Haphazard<u64>>(),
-                    read::of::<Sdd<u64>>(),
-                    read::of::<Kovan<u64>>(),
-                    read::of::<ArcSwapped<u64>>(),
-                    read::of::<Locked<u64>>(),
-                    read::of::<Arcs<u64>>(),
-                    read::of::<Own>(),
-                ],
-            },
-        },
-        Case {
-            name: "busy",
-            about: "the same while it is replaced a thousand times a second",
-            unit: "ns/op",
-            method: Method::Timed {
-                who: Who::All,
-                implementations: &[
-                    read::busy::<Copied>(),
-                    read::busy::<Sections<u64>>(),
-                    read::busy::<Lazy<u64>>(),
-                    read::busy::<Epoch<u64>>(),
-                    read::busy::<Seize<u64>>(),
-                    read::busy::<Haphazard<u64>>(),
-                    read::busy::<Sdd<u64>>(),
-                    read::busy::<Kovan<u64>>(),
-                    read::busy::<ArcSwapped<u64>>(),
-                    read::busy::<Locked<u64>>(),
-                ],
-            },
-        },
-        Case {
-            name: "swap",
-            about: "every thread replaces the object and retires the old one",
-            unit: "ns/op",
-            method: Method::Timed {
-                who: Who::All,
-                implementations: &[
-                    swap::of::<Copied>(),
-                    swap::of::<Sections<u64>>(),
-                    swap::of::<Lazy<u64>>(),
-                    swap::of::<Epoch<u64>>(),
-                    swap::of::<Seize<u64>>(),
-                    swap::of::<Haphazard<u64>>(),
-                    swap::of::<Sdd<u64>>(),
-                    swap::of::<Kovan<u64>>(),
-                    swap::of::<ArcSwapped<u64>>(),
-                    swap::of::<Locked<u64>>(),
-                ],
-            },
-        },
-        Case {
-            name: "free",
-            about: "from retirement to drop, every millisecond, two busy readers",
-            unit: "us",
-            method: Method::Fresh {
-                threads: free::THREADS,
-                implementations: &[
-                    free::copied(),
-                    free::median::<Sections<Tracked>>(),
-                    free::median::<Lazy<Tracked>>(),
-                    free::median::<Epoch<Tracked>>(),
-                    free::median::<Seize<Tracked>>(),
-                    free::median::<Haphazard<Tracked>>(),
-                    free::median::<Sdd<Tracked>>(),
-                    free::median::<Kovan<Tracked>>(),
-                    free::median::<ArcSwapped<Tracked>>(),
-                    free::median::<Locked<Tracked>>(),
-                ],
-            },
-        },
-        Case {
-            name: "stalled",
-            about: "objects unfreed of 200,000 while one reader stays inside",
-            unit: "objects",
-            method: Method::Fresh {
-                threads: free::STALLED_THREADS,
-                implementations: &[
-                    free::copied_stalled(),
-                    free::stalled::<Sections<Tracked>>(),
-                    free::stalled::<Lazy<Tracked>>(),
-                    free::stalled::<Epoch<Tracked>>(),
-                    free::stalled::<Seize<Tracked>>(),
-                    free::stalled::<Haphazard<Tracked>>(),
-                    free::stalled::<Sdd<Tracked>>(),
-                    free::stalled::<Kovan<Tracked>>(),
-                    free::stalled::<ArcSwapped<Tracked>>(),
-                    free::stalled::<Locked<Tracked>>(),
-                ],
-            },
-        },
+        Case::timed(
+            "read",
+            "every thread reads an object that may be replaced",
+            "ns/op",
+            Who::All,
+            &[
+                read::of::<Copied>(),
+                read::of::<Sections<u64>>(),
+                read::of::<Lazy<u64>>(),
+                read::of::<Epoch<u64>>(),
+                read::of::<Seize<u64>>(),
+                read::of::<Haphazard<u64>>(),
+                read::of::<Sdd<u64>>(),
+                read::of::<Kovan<u64>>(),
+                read::of::<ArcSwapped<u64>>(),
+                read::of::<Locked<u64>>(),
+                read::of::<Arcs<u64>>(),
+                read::of::<Own>(),
+            ],
+        ),
+        Case::timed(
+            "busy",
+            "the same while it is replaced a thousand times a second",
+            "ns/op",
+            Who::All,
+            &[
+                read::busy::<Copied>(),
+                read::busy::<Sections<u64>>(),
+                read::busy::<Lazy<u64>>(),
+                read::busy::<Epoch<u64>>(),
+                read::busy::<Seize<u64>>(),
+                read::busy::<Haphazard<u64>>(),
+                read::busy::<Sdd<u64>>(),
+                read::busy::<Kovan<u64>>(),
+                read::busy::<ArcSwapped<u64>>(),
+                read::busy::<Locked<u64>>(),
+            ],
+        ),
+        Case::timed(
+            "swap",
+            "every thread replaces the object and retires the old one",
+            "ns/op",
+            Who::All,
+            &[
+                swap::of::<Copied>(),
+                swap::of::<Sections<u64>>(),
+                swap::of::<Lazy<u64>>(),
+                swap::of::<Epoch<u64>>(),
+                swap::of::<Seize<u64>>(),
+                swap::of::<Haphazard<u64>>(),
+                swap::of::<Sdd<u64>>(),
+                swap::of::<Kovan<u64>>(),
+                swap::of::<ArcSwapped<u64>>(),
+                swap::of::<Locked<u64>>(),
+            ],
+        ),
+        Case::fresh(
+            "free",
+            "from retirement to drop, every millisecond, two busy readers",
+            "us",
+            free::THREADS,
+            &[
+                free::copied(),
+                free::median::<Sections<Tracked>>(),
+                free::median::<Lazy<Tracked>>(),
+                free::median::<Epoch<Tracked>>(),
+                free::median::<Seize<Tracked>>(),
+                free::median::<Haphazard<Tracked>>(),
+                free::median::<Sdd<Tracked>>(),
+                free::median::<Kovan<Tracked>>(),
+                free::median::<ArcSwapped<Tracked>>(),
+                free::median::<Locked<Tracked>>(),
+            ],
+        ),
+        Case::fresh(
+            "stalled",
+            "objects unfreed of 200,000 while one reader stays inside",
+            "objects",
+            free::STALLED_THREADS,
+            &[
+                free::copied_stalled(),
+                free::stalled::<Sections<Tracked>>(),
+                free::stalled::<Lazy<Tracked>>(),
+                free::stalled::<Epoch<Tracked>>(),
+                free::stalled::<Seize<Tracked>>(),
+                free::stalled::<Haphazard<Tracked>>(),
+                free::stalled::<Sdd<Tracked>>(),
+                free::stalled::<Kovan<Tracked>>(),
+                free::stalled::<ArcSwapped<Tracked>>(),
+                free::stalled::<Locked<Tracked>>(),
+            ],
+        ),
     ],
     comparisons: &[
         ratio(
-            "read",
-            "percid:copy",
-            "crossbeam_epoch",
-            1,
             "read, 1 thread: percid:copy / crossbeam_epoch",
+            ("read", "percid:copy", 1),
+            ("read", "crossbeam_epoch", 1),
         ),
         ratio(
-            "read",
-            "percid:copy",
-            "crossbeam_epoch",
-            2,
             "read, 2 threads: percid:copy / crossbeam_epoch",
+            ("read", "percid:copy", 2),
+            ("read", "crossbeam_epoch", 2),
         ),
         ratio(
-            "read",
-            "percid:sections",
-            "crossbeam_epoch",
-            1,
             "read, 1 thread: percid:sections / crossbeam_epoch",
+            ("read", "percid:sections", 1),
+            ("read", "crossbeam_epoch", 1),
         ),
         ratio(
-            "read",
-            "percid:sections",
-            "crossbeam_epoch",
-            2,
             "read, 2 threads: percid:sections / crossbeam_epoch",
+            ("read", "percid:sections", 2),
+            ("read", "crossbeam_epoch", 2),
         ),
         ratio(
-            "read",
-            "percid:sections",
-            "kovan",
-            1,
             "read, 1 thread: percid:sections / kovan",
+            ("read", "percid:sections", 1),
+            ("read", "kovan", 1),
         ),
         ratio(
-            "read",
-            "percid:sections",
-            "kovan",
-            2,
             "read, 2 threads: percid:sections / kovan",
+            ("read", "percid:sections", 2),
+            ("read", "kovan", 2),
         ),
         ratio(
-            "read",
-            "percid:sections",
-            "thread_local",
-            1,
             "read, 1 thread: percid:sections / thread_local",
+            ("read", "percid:sections", 1),
+            ("read", "thread_local", 1),
         ),
         ratio(
-            "busy",
-            "crossbeam_epoch",
-            "percid:copy",
-            2,
             "busy, 2 threads: reads of percid:copy / crossbeam_epoch",
+            ("busy", "crossbeam_epoch", 2),
+            ("busy", "percid:copy", 2),
         ),
         ratio(
-            "busy",
-            "arc_swap",
-            "percid:copy",
-            2,
             "busy, 2 threads: reads of percid:copy / arc_swap",
+            ("busy", "arc_swap", 2),
+            ("busy", "percid:copy", 2),
         ),
         ratio(
-            "busy",
-            "crossbeam_epoch",
-            "percid:sections",
-            2,
             "busy, 2 threads: reads of percid:sections / crossbeam_epoch",
+            ("busy", "crossbeam_epoch", 2),
+            ("busy", "percid:sections", 2),
         ),
         ratio(
-            "busy",
-            "arc_swap",
-            "percid:sections",
-            2,
             "busy, 2 threads: reads of percid:sections / arc_swap",
+            ("busy", "arc_swap", 2),
+            ("busy", "percid:sections", 2),
         ),
         ratio(
-            "swap",
-            "percid:sections",
-            "crossbeam_epoch",
-            2,
             "swap, 2 threads: percid:sections / crossbeam_epoch",
+            ("swap", "percid:sections", 2),
+            ("swap", "crossbeam_epoch", 2),
         ),
         ratio(
-            "swap",
-            "percid:sections",
-            "sdd",
-            2,
             "swap, 2 threads: percid:sections / sdd",
+            ("swap", "percid:sections", 2),
+            ("swap", "sdd", 2),
         ),
         ratio(
-            "swap",
-            "percid:sections",
-            "kovan",
-            2,
             "swap, 2 threads: percid:sections / kovan",
+            ("swap", "percid:sections", 2),
+            ("swap", "kovan", 2),
         ),
         figure(
-            "free",
-            "percid:copy",
-            free::THREADS,
             "free, percid:copy: microseconds",
+            ("free", "percid:copy", free::THREADS),
         ),
         ratio(
-            "read",
-            "percid:lazy",
-            "arc_swap",
-            1,
             "read, 1 thread: percid:lazy / arc_swap",
+            ("read", "percid:lazy", 1),
+            ("read", "arc_swap", 1),
         ),
         ratio(
-            "read",
-            "percid:lazy",
-            "arc_swap",
-            2,
             "read, 2 threads: percid:lazy / arc_swap",
+            ("read", "percid:lazy", 2),
+            ("read", "arc_swap", 2),
         ),
         ratio(
-            "busy",
-            "crossbeam_epoch",
-            "percid:lazy",
-            2,
             "busy, 2 threads: reads of percid:lazy / crossbeam_epoch",
+            ("busy", "crossbeam_epoch", 2),
+            ("busy", "percid:lazy", 2),
         ),
         ratio(
-            "busy",
-            "arc_swap",
-            "percid:lazy",
-            2,
             "busy, 2 threads: reads of percid:lazy / arc_swap",
+            ("busy", "arc_swap", 2),
+            ("busy", "percid:lazy", 2),
         ),
         ratio(
-            "swap",
-            "percid:lazy",
-            "sdd",
-            2,
             "swap, 2 threads: percid:lazy / sdd",
+            ("swap", "percid:lazy", 2),
+            ("swap", "sdd", 2),
         ),
         figure(
-            "free",
-            "percid:lazy",
-            free::THREADS,
             "free, percid:lazy: microseconds",
+            ("free", "percid:lazy", free::THREADS),
         ),
         figure(
-            "free",
-            "percid:sections",
-            free::THREADS,
             "free, percid:sections: microseconds",
+            ("free", "percid:sections", free::THREADS),
         ),
         figure(
-            "stalled",
-            "percid:lazy",
-            free::STALLED_THREADS,
             "stalled, percid:lazy: unfreed",
+            ("stalled", "percid:lazy", free::STALLED_THREADS),
         ),
         figure(
-            "stalled",
-            "percid:copy",
-            free::STALLED_THREADS,
             "stalled, percid:copy: unfreed",
+            ("stalled", "percid:copy", free::STALLED_THREADS),
         ),
     ],
 };
-
-const fn which(case: &'static str, implementation: &'static str, threads: usize) -> Which {
-    Which {
-        case,
-        implementation,
-        threads,
-    }
-}
-
-const fn ratio(
-    case: &'static str,
-    of: &'static str,
-    against: &'static str,
-    threads: usize,
-    what: &'static str,
-) -> Comparison {
-    Comparison {
-        what,
-        of: which(case, of, threads),
-        against: Some(which(case, against, threads)),
-    }
-}
-
-const fn figure(
-    case: &'static str,
-    implementation: &'static str,
-    threads: usize,
-    what: &'static str,
-) -> Comparison {
-    Comparison {
-        what,
-        of: which(case, implementation, threads),
-        against: None,
-    }
-}
-
-/// Fails unless `found` is what was due.
-fn expect(implementation: &'static str, found: u64, expected: u64) -> Result<(), Error> {
-    if found == expected {
-        Ok(())
-    } else {
-        Err(Error::Wrong {
-            implementation,
-            counted: found,
-            expected,
-        })
-    }
-}
-
-/// What threads tell the one that checks.
-#[derive(Default)]
-pub(crate) struct Tally(AtomicU64);
-
-impl Tally {
-    // Ordering: Relaxed. Threads are joined before it is read.
-    fn add(&self, n: u64) {
-        self.0.fetch_add(n, Ordering::Relaxed);
-    }
-
-    fn reset(&self) {
-        self.0.store(0, Ordering::Relaxed);
-    }
-
-    fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}

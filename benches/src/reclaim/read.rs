@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, compiler_fence};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::{Object, Reclaiming, Tally, expect};
+use super::{Object, Reclaiming};
 use crate::Error;
+use crate::error::expect;
 use crate::suite::{Done, OPERATIONS, Timed, Workload};
+use crate::tally::Tally;
 
 /// What every object says.
 const NUMBER: u64 = 7;

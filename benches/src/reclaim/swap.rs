@@ -58,7 +58,7 @@ impl<R: Reclaiming<u64>> Workload for Swapping<R> {
         let found = R::read(&mut reader, Object::number);
         let (thread, number) = ((found >> THREAD) as usize, found & ((1 << THREAD) - 1));
         let of = |one: &AtomicU64| one.load(Ordering::Relaxed);
-        super::expect(R::NAME, number, self.next.get(thread).map_or(0, of))?;
-        super::expect(R::NAME, self.next.iter().map(of).sum(), done.operations)
+        crate::error::expect(R::NAME, number, self.next.get(thread).map_or(0, of))?;
+        crate::error::expect(R::NAME, self.next.iter().map(of).sum(), done.operations)
     }
 }

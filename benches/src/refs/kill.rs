@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use percid::Ref;
 use percid_rseq::membarrier;
 
-use super::expect;
 use crate::Error;
+use crate::error::expect;
 use crate::suite::{Done, OPERATIONS, Timed, Workload};
 
 /// When a thread that churns gives up waiting for the one that kills.

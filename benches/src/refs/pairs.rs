@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering, compiler_fence};
 
 use percid::{Owner, PercidArc, Ref};
 
-use super::expect;
 use crate::Error;
+use crate::error::expect;
 use crate::suite::{Done, Timed, Workload};
 
 /// An object that is referred to.

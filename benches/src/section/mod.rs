@@ -26,8 +26,8 @@ use self::sections::{ByCpu, ByMmCid, ByTable, Sections};
 use self::stack::Stack;
 use self::thread_local::ThreadLocal;
 use self::work::{Add, Array, Batch32, Copy16, List, Lock, of};
-use crate::compare::{Comparison, Which};
-use crate::suite::{Case, Method, Suite, Timed, Who};
+use crate::compare::ratio;
+use crate::suite::{Case, Suite, Who};
 
 /// The suite `section`.
 pub static SUITE: Suite = Suite {
@@ -35,9 +35,11 @@ pub static SUITE: Suite = Suite {
     about: "single operations in restartable sequences",
     available: sections::available,
     cases: &[
-        case(
+        Case::timed(
             "add",
             "1 added to a word",
+            "ns/op",
+            Who::All,
             &[
                 of::<Add, Sections<ByMmCid>>(),
                 of::<Add, Sections<ByTable>>(),
@@ -46,9 +48,11 @@ pub static SUITE: Suite = Suite {
                 of::<Add, Stack>(),
             ],
         ),
-        case(
+        Case::timed(
             "lock",
             "a lock taken, 1 added, the lock released",
+            "ns/op",
+            Who::All,
             &[
                 of::<Lock, Sections<ByMmCid>>(),
                 of::<Lock, Sections<ByTable>>(),
@@ -56,9 +60,11 @@ pub static SUITE: Suite = Suite {
                 of::<Lock, Stack>(),
             ],
         ),
-        case(
+        Case::timed(
             "list",
             "a node pushed and one popped",
+            "ns/op",
+            Who::All,
             &[
                 of::<List, Sections<ByMmCid>>(),
                 of::<List, Sections<ByTable>>(),
@@ -66,9 +72,11 @@ pub static SUITE: Suite = Suite {
                 of::<List, Stack>(),
             ],
         ),
-        case(
+        Case::timed(
             "array",
             "a word pushed and one popped",
+            "ns/op",
+            Who::All,
             &[
                 of::<Array, Sections<ByMmCid>>(),
                 of::<Array, Sections<ByTable>>(),
@@ -76,9 +84,11 @@ pub static SUITE: Suite = Suite {
                 of::<Array, Stack>(),
             ],
         ),
-        case(
+        Case::timed(
             "copy16",
             "16 bytes pushed and 16 popped",
+            "ns/op",
+            Who::All,
             &[
                 of::<Copy16, Sections<ByMmCid>>(),
                 of::<Copy16, Sections<ByTable>>(),
@@ -86,9 +96,11 @@ pub static SUITE: Suite = Suite {
                 of::<Copy16, Stack>(),
             ],
         ),
-        case(
+        Case::timed(
             "batch32",
             "a word pushed and popped, 32 at a time",
+            "ns/op",
+            Who::All,
             &[
                 of::<Batch32, Sections<ByMmCid>>(),
                 of::<Batch32, Sections<ByTable>>(),
@@ -100,78 +112,43 @@ pub static SUITE: Suite = Suite {
     comparisons: &[
         ratio(
             "list, 1 thread: percid / thread_local",
-            ["list", "percid"],
-            ["list", "thread_local"],
+            ("list", "percid", 1),
+            ("list", "thread_local", 1),
         ),
         ratio(
             "array, 1 thread: percid / thread_local",
-            ["array", "percid"],
-            ["array", "thread_local"],
+            ("array", "percid", 1),
+            ("array", "thread_local", 1),
         ),
         ratio(
             "list, 1 thread: percid / stack",
-            ["list", "percid"],
-            ["list", "stack"],
+            ("list", "percid", 1),
+            ("list", "stack", 1),
         ),
         ratio(
             "array, 1 thread: percid / stack",
-            ["array", "percid"],
-            ["array", "stack"],
+            ("array", "percid", 1),
+            ("array", "stack", 1),
         ),
         ratio(
             "percid, 1 thread: copy16 / array",
-            ["copy16", "percid"],
-            ["array", "percid"],
+            ("copy16", "percid", 1),
+            ("array", "percid", 1),
         ),
         ratio(
             "percid, 1 thread: lock / add",
-            ["lock", "percid"],
-            ["add", "percid"],
+            ("lock", "percid", 1),
+            ("add", "percid", 1),
         ),
         ratio(
             "add, 1 thread: percid:table / percid",
-            ["add", "percid:table"],
-            ["add", "percid"],
+            ("add", "percid:table", 1),
+            ("add", "percid", 1),
         ),
         ratio(
             "percid, 1 thread: batch32 / array",
-            ["batch32", "percid"],
-            ["array", "percid"],
+            ("batch32", "percid", 1),
+            ("array", "percid", 1),
         ),
     ],
 };
-
-const fn case(name: &'static str, about: &'static str, implementations: &'static [Timed]) -> Case {
-    let method = Method::Timed {
-        who: Who::All,
-        implementations,
-    };
-    Case {
-        name,
-        about,
-        unit: "ns/op",
-        method,
-    }
-}
-
-const fn ratio(
-    what: &'static str,
-    of: [&'static str; 2],
-    against: [&'static str; 2],
-) -> Comparison {
-    let [case, implementation] = of;
-    let [other_case, other] = against;
-    Comparison {
-        what,
-        of: Which {
-            case,
-            implementation,
-            threads: 1,
-        },
-        against: Some(Which {
-            case: other_case,
-            implementation: other,
-            threads: 1,
-        }),
-    }
-}
