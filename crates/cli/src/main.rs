@@ -9,6 +9,7 @@ mod exit;
 mod manual;
 mod measure;
 mod output;
+mod page;
 mod report;
 mod sim;
 mod source;

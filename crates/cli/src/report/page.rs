@@ -1,13 +1,11 @@
-//! The page: HTML and SVG by a macro that escapes what it is given, styles within,
-//! no script and nothing that is fetched.
+//! The page: HTML and SVG by a macro that escapes what it is given.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 use percid_benches::machine::Machine;
 use percid_benches::record::Record;
 
 use super::{field, overview, suite, text};
-
-const STYLE: &str = include_str!("style.css");
+use crate::page;
 
 /// A record as a page.
 pub(super) fn of(record: &Record) -> String {
@@ -18,42 +16,29 @@ pub(super) fn of(record: &Record) -> String {
             suites.push(field.suite);
         }
     }
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { "percid beside its peers" }
-                link rel="icon" href="data:,";
-                style { (PreEscaped(STYLE)) }
+    let body = html! {
+        (header(record))
+        nav { div {
+            a href="#overview" { "overview" }
+            a href="#losses" { "where it loses" }
+            @for suite in &suites { a href={ "#" (text::anchor(suite)) } { (suite) } }
+            a href="#method" { "how it was measured" }
+        } }
+        main {
+            (overview::of(&fields))
+            (overview::losses(&fields))
+            @for name in &suites {
+                (suite::of(name, record, &fields))
             }
-            body {
-                (header(record))
-                nav { div {
-                    a href="#overview" { "overview" }
-                    a href="#losses" { "where it loses" }
-                    @for suite in &suites { a href={ "#" (text::anchor(suite)) } { (suite) } }
-                    a href="#method" { "how it was measured" }
-                } }
-                main {
-                    (overview::of(&fields))
-                    (overview::losses(&fields))
-                    @for name in &suites {
-                        (suite::of(name, record, &fields))
-                    }
-                    (method(record))
-                }
-                footer {
-                    "Made by " code { "percid report" } ". "
-                    code { "percid report --from FILE.json" } " makes it again of a run that was kept, "
-                    code { "percid bench compare A.json B.json" } " says what became slower."
-                }
-            }
+            (method(record))
+        }
+        footer {
+            "Made by " code { "percid report" } ". "
+            code { "percid report --from FILE.json" } " makes it again of a run that was kept, "
+            code { "percid bench compare A.json B.json" } " says what became slower."
         }
     };
-    page.into_string()
+    page::of("percid beside its peers", "", &body)
 }
 
 fn header(record: &Record) -> Markup {

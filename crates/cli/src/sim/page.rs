@@ -1,13 +1,14 @@
 //! The lineage as one page, with its plots and styles within.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, PreEscaped, html};
 use percid_sim::lineage::{Comparison, Runs, Stand, Verdict};
 use percid_sim::{Costs, Name, Report};
 
 use super::plot::Plot;
 use super::table::{each, percent};
+use crate::page;
 
-const STYLES: [&str; 2] = [include_str!("../report/style.css"), include_str!("sim.css")];
+const STYLE: &str = include_str!("sim.css");
 
 /// The page.
 pub(super) fn of(
@@ -17,50 +18,37 @@ pub(super) fn of(
     plots: &[(&str, Vec<Plot>)],
     costs: &Costs,
 ) -> String {
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { "Policies for concurrency ids, simulated" }
-                link rel="icon" href="data:,";
-                @for style in STYLES { style { (PreEscaped(style)) } }
+    let body = html! {
+        header { div {
+            h1 { "Policies for concurrency ids, simulated" }
+            p.muted {
+                "From Linux 6.3 to 6.19, and percid's domains, on machines of up to 256 CPUs. "
+                "Every figure under “simulated” comes from a run of the simulator."
             }
-            body {
-                header { div {
-                    h1 { "Policies for concurrency ids, simulated" }
-                    p.muted {
-                        "From Linux 6.3 to 6.19, and percid's domains, on machines of up to 256 CPUs. "
-                        "Every figure under “simulated” comes from a run of the simulator."
-                    }
-                } }
-                nav { div {
-                    a href="#published" { "beside published figures" }
-                    @for stand in stands { a href={ "#" (stand.name) } { (stand.name) } }
-                    a href="#policies" { "policies" }
-                    a href="#costs" { "costs" }
-                    a href="#limits" { "limits" }
-                } }
-                main {
-                    (published(comparisons))
-                    @for stand in stands {
-                        (section(stand, runs, plots))
-                    }
-                    (policies())
-                    (cost_model(costs))
-                    (limits())
-                }
-                footer {
-                    "Made by " code { "percid sim lineage" } ". "
-                    code { "percid sim run" } " runs one workload on a machine of any size, "
-                    code { "percid sim trace" } " a trace of a real one."
-                }
+        } }
+        nav { div {
+            a href="#published" { "beside published figures" }
+            @for stand in stands { a href={ "#" (stand.name) } { (stand.name) } }
+            a href="#policies" { "policies" }
+            a href="#costs" { "costs" }
+            a href="#limits" { "limits" }
+        } }
+        main {
+            (published(comparisons))
+            @for stand in stands {
+                (section(stand, runs, plots))
             }
+            (policies())
+            (cost_model(costs))
+            (limits())
+        }
+        footer {
+            "Made by " code { "percid sim lineage" } ". "
+            code { "percid sim run" } " runs one workload on a machine of any size, "
+            code { "percid sim trace" } " a trace of a real one."
         }
     };
-    page.into_string()
+    page::of("Policies for concurrency ids, simulated", STYLE, &body)
 }
 
 fn class(verdict: Verdict) -> (&'static str, &'static str) {

@@ -1,4 +1,4 @@
-//! `percid bench compare`: what became slower from one run to another.
+//! What is to be thought of a figure that two runs have.
 //!
 //! A figure that belongs to percid has regressed if
 //!
@@ -13,20 +13,11 @@
 
 use std::collections::HashMap;
 
-use comfy_table::{CellAlignment, Table, presets};
-use percid_benches::machine::Machine;
 use percid_benches::record::{Figure, Record};
-
-use crate::args::Compare;
-use crate::error::Error;
-use crate::exit::Exit;
-use crate::measure::note;
-use crate::output::Output;
-use crate::{source, table};
 
 /// Of a figure, from one run to the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+pub(super) enum Verdict {
     /// Within the threshold.
     Same,
     /// Beyond it, but no more than repetitions vary.
@@ -41,7 +32,7 @@ enum Verdict {
 }
 
 impl Verdict {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Verdict::Same => "same",
             Verdict::Noise => "within the spread",
@@ -54,20 +45,20 @@ impl Verdict {
 }
 
 /// A figure that both runs have.
-struct Pair<'a> {
-    before: &'a Figure,
-    after: &'a Figure,
+pub(super) struct Pair<'a> {
+    pub(super) before: &'a Figure,
+    pub(super) after: &'a Figure,
     /// By how much the peers of its case changed: that which grew least, and most.
-    peers: [f64; 2],
+    pub(super) peers: [f64; 2],
 }
 
 impl Pair<'_> {
     /// Of the medians; grows if it became slower.
-    fn ratio(&self) -> f64 {
+    pub(super) fn ratio(&self) -> f64 {
         ratio(self.before.median, self.after.median)
     }
 
-    fn verdict(&self, threshold: f64) -> Verdict {
+    pub(super) fn verdict(&self, threshold: f64) -> Verdict {
         let (before, after) = (self.before, self.after);
         let grew = |ratio: f64| ratio > 1.0 + threshold;
         let shrank = |ratio: f64| ratio * (1.0 + threshold) < 1.0;
@@ -106,7 +97,7 @@ fn ratio(before: f64, after: f64) -> f64 {
 }
 
 /// What both have, with how the peers changed; and how many only one has.
-fn pairs<'a>(before: &'a Record, after: &'a Record) -> (Vec<Pair<'a>>, usize, usize) {
+pub(super) fn pairs<'a>(before: &'a Record, after: &'a Record) -> (Vec<Pair<'a>>, usize, usize) {
     fn key(figure: &Figure) -> (&str, &str, &str, usize, &str) {
         (
             &figure.suite,
@@ -143,75 +134,9 @@ fn pairs<'a>(before: &'a Record, after: &'a Record) -> (Vec<Pair<'a>>, usize, us
     (pairs.collect(), gone, new)
 }
 
-pub(super) fn run(arguments: &Compare, output: &mut Output) -> Result<Exit, Error> {
-    let before = source::read(&arguments.before)?;
-    let after = source::read(&arguments.after)?;
-    if let Some(differ) = other_machine(&before.machine, &after.machine) {
-        note(&format!(
-            "these runs are of different machines or builds ({differ}): ratios of medians \
-             mean little, what peers did not do alike a little more"
-        ));
-    }
-    let (pairs, gone, new) = pairs(&before, &after);
-    if pairs.is_empty() {
-        return Err(Error::NothingInCommon {
-            before: arguments.before.clone(),
-            after: arguments.after.clone(),
-        });
-    }
-    let threshold = arguments.threshold / 100.0;
-    let judged = pairs.iter().map(|pair| (pair, pair.verdict(threshold)));
-    let judged: Vec<(&Pair<'_>, Verdict)> = judged.collect();
-    let count = |wanted| {
-        judged
-            .iter()
-            .filter(|(_, verdict)| *verdict == wanted)
-            .count()
-    };
-    let shown: Vec<_> = judged
-        .iter()
-        .filter(|(_, verdict)| arguments.all || !matches!(verdict, Verdict::Same | Verdict::Peer))
-        .collect();
-    if !shown.is_empty() {
-        output.write(&rows(&shown))?;
-    }
-    let worse = count(Verdict::Worse);
-    let (moved, all) = peers_moved(&pairs, threshold);
-    if moved * 5 > all {
-        note(&format!(
-            "{moved} of {all} figures of peers changed by more than {} %, too: other work \
-             disturbed one of the runs; measure on a machine that does nothing else",
-            arguments.threshold
-        ));
-    }
-    let peers = judged.iter().filter(|(pair, _)| !pair.before.is_own());
-    output.write(&format!(
-        "{} figures in both runs, {} of percid and {} of peers; {gone} only before, {new} only after\n",
-        pairs.len(),
-        pairs.len() - peers.clone().count(),
-        peers.count(),
-    ))?;
-    let said = format!(
-        "{worse} of percid worse by more than {} %, {} better, {} within the spread, {} as their peers",
-        arguments.threshold,
-        count(Verdict::Better),
-        count(Verdict::Noise),
-        count(Verdict::Machine),
-    );
-    let said = match worse {
-        0 => output.good(&said),
-        _ => output.bad(&said),
-    };
-    output.write(&format!("{said}\n"))?;
-    Ok(match worse {
-        0 => Exit::Success,
-        _ => Exit::Failed,
-    })
-}
-
 /// How many figures of peers changed by more than the threshold, and how many there are:
 /// nothing of percid's made them.
-fn peers_moved(pairs: &[Pair<'_>], threshold: f64) -> (usize, usize) {
+pub(super) fn peers_moved(pairs: &[Pair<'_>], threshold: f64) -> (usize, usize) {
     let peers = pairs.iter().filter(|pair| !pair.before.is_own());
     let moved = peers
         .clone()
@@ -219,82 +144,10 @@ fn peers_moved(pairs: &[Pair<'_>], threshold: f64) -> (usize, usize) {
     (moved.count(), peers.count())
 }
 
-fn rows(shown: &[&(&Pair<'_>, Verdict)]) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN).set_header([
-        "suite",
-        "case",
-        "implementation",
-        "threads",
-        "before",
-        "after",
-        "change",
-        "peers",
-        "",
-    ]);
-    for column in table.column_iter_mut().skip(3).take(5) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    for (pair, verdict) in shown {
-        let figure = pair.before;
-        table.add_row([
-            figure.suite.clone(),
-            figure.case.clone(),
-            figure.implementation.clone(),
-            figure.threads.to_string(),
-            table::number(figure.median),
-            table::number(pair.after.median),
-            percent(pair.ratio()),
-            peers(pair.peers),
-            verdict.name().to_owned(),
-        ]);
-    }
-    format!("{table}\n\n")
-}
-
-/// Both ends, if there are two.
-fn peers([least, most]: [f64; 2]) -> String {
-    match (percent(least), percent(most)) {
-        (least, most) if least == most => least,
-        (least, most) => format!("{least} .. {most}"),
-    }
-}
-
-fn percent(ratio: f64) -> String {
-    if ratio.is_finite() {
-        format!("{:+.1} %", (ratio - 1.0) * 100.0)
-    } else {
-        "from 0".to_owned()
-    }
-}
-
-/// In which facts two machines differ.
-fn other_machine(before: &Machine, after: &Machine) -> Option<String> {
-    let facts = |machine: &Machine| {
-        [
-            ("CPU", machine.cpu.clone()),
-            ("architecture", machine.arch.clone()),
-            ("CPUs", machine.cpus_allowed.to_string()),
-            ("kernel", machine.kernel.clone()),
-            (
-                "libc",
-                format!("{} {}", machine.libc.name, machine.libc.version),
-            ),
-            ("backend", machine.backend.clone()),
-        ]
-    };
-    let (before, after) = (facts(before), facts(after));
-    let differ: Vec<String> = before
-        .into_iter()
-        .zip(after)
-        .filter(|(one, other)| one != other)
-        .map(|((name, one), (_, other))| format!("{name}: {one}, then {other}"))
-        .collect();
-    (!differ.is_empty()).then(|| differ.join("; "))
-}
-
 #[cfg(test)]
 mod tests {
+    use percid_benches::machine::Machine;
+
     use super::*;
 
     fn figure(implementation: &str, median: f64) -> Figure {
@@ -375,8 +228,6 @@ mod tests {
         assert_eq!(verdicts(&zero, &one), [Verdict::Worse]);
         assert_eq!(verdicts(&one, &zero), [Verdict::Better]);
         assert_eq!(verdicts(&zero, &zero), [Verdict::Same]);
-        assert_eq!(percent(f64::INFINITY), "from 0");
-        assert_eq!(percent(0.875), "-12.5 %");
     }
 
     #[test]
@@ -394,16 +245,5 @@ mod tests {
         assert_eq!((found.len(), gone, new), (1, 1, 1));
         after.cases[0].unit = "us/op".into();
         assert_eq!(pairs(&before, &after).0.len(), 0);
-    }
-
-    #[test]
-    fn machines_differ_by_facts() {
-        let here = Machine::here();
-        assert_eq!(other_machine(&here, &here), None);
-        let there = Machine {
-            kernel: "0.1".into(),
-            ..here.clone()
-        };
-        assert!(other_machine(&here, &there).unwrap().ends_with("then 0.1"));
     }
 }
