@@ -1,6 +1,6 @@
 //! Which measurements make up a run.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::Error;
 use crate::measure::{Effort, Field};
@@ -9,6 +9,12 @@ use crate::suite::{Case, Method, Suite, Timed, Who, find};
 
 /// Repetitions with one number of threads before it is the next one's turn.
 const TURN: u32 = Effort::FEWEST;
+
+/// A run with what it takes to set it up and to meet the other threads, in runs.
+const SETTING_UP: f64 = 1.5;
+
+/// A process that measures one thing.
+const PROCESS: Duration = Duration::from_millis(150);
 
 /// A case: all implementations of it, with all numbers of threads.
 #[derive(Clone, Debug)]
@@ -64,6 +70,23 @@ impl Job {
             } => (implementations.len(), effort.processes),
         };
         (implementations * self.threads.len()) as u64 * u64::from(each)
+    }
+
+    /// About how long a step takes, over all suites: some a tenth of it, some ten times.
+    #[must_use]
+    pub fn step_time(&self, effort: &Effort) -> Duration {
+        match &self.case.method {
+            Method::Timed { .. } => effort.run.mul_f64(SETTING_UP),
+            Method::Fresh { .. } => PROCESS,
+        }
+    }
+
+    /// About how long [`run`](Job::run) takes.
+    #[must_use]
+    pub fn time(&self, effort: &Effort) -> Duration {
+        let steps = u32::try_from(self.steps(effort)).unwrap_or(u32::MAX);
+        let time = self.step_time(effort).saturating_mul(steps);
+        effort.budget.map_or(time, |budget| time.min(budget))
     }
 
     /// Measures all implementations, and calls `step` after each measurement.

@@ -86,6 +86,12 @@ impl Figure {
         name.is_some_and(|name| OWN_MEMORY.contains(&name))
     }
 
+    /// Whether it is what the machine itself takes, which nobody can go below: no peer.
+    #[must_use]
+    pub fn is_floor(&self) -> bool {
+        FLOORS.contains(&&*self.implementation)
+    }
+
     /// Whether it is less than another by more than what either varies.
     #[must_use]
     pub fn is_clearly_below(&self, other: &Figure) -> bool {
@@ -98,6 +104,10 @@ pub const BASELINE: &str = "thread_local";
 
 /// Names of implementations that share nothing between threads.
 const OWN_MEMORY: [&str; 2] = [BASELINE, "stack"];
+
+/// Names of what stands in a case for what any implementation must take: memory that is
+/// in use at the time, a barrier of the process.
+const FLOORS: [&str; 2] = ["needed", "barrier"];
 
 /// Whether an implementation of that name is percid's.
 #[must_use]

@@ -58,6 +58,12 @@ impl Run {
         }
     }
 
+    /// About how long it takes.
+    pub(crate) fn time(&self) -> Duration {
+        let time = self.jobs.iter().map(|job| job.time(&self.effort)).sum();
+        self.budget.map_or(time, |budget| budget.min(time))
+    }
+
     /// Measures, and calls `each` with what a job came to, until that says no.
     /// `None` if it did.
     pub(crate) fn measure(
@@ -66,8 +72,9 @@ impl Run {
     ) -> Result<Option<Record>, Error> {
         // Before the run: what it says of the ids is how they are at first use.
         let machine = Machine::here();
-        let steps = self.jobs.iter().map(|job| job.steps(&self.effort));
-        let progress = Progress::new(steps.sum());
+        let times = (self.jobs.iter())
+            .map(|job| job.step_time(&self.effort) * job.steps(&self.effort) as u32);
+        let progress = Progress::new(times.sum());
         let begun = Instant::now();
         let mut figures = Vec::new();
         for (number, job) in self.jobs.iter().enumerate() {
@@ -79,7 +86,8 @@ impl Run {
                 }
                 None => self.effort,
             };
-            let found = job.run(&effort, &elsewhere::measure, &mut || progress.step())?;
+            let step = job.step_time(&effort);
+            let found = job.run(&effort, &elsewhere::measure, &mut || progress.step(step))?;
             let go_on = progress.aside(|| each(job, &found))?;
             figures.extend(found);
             if !go_on {

@@ -1,6 +1,7 @@
 //! How far a run is, for whoever watches it on a terminal.
 
 use std::io::{IsTerminal, Write, stderr};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use percid_benches::plan::Job;
@@ -14,9 +15,10 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub(super) fn new(steps: u64) -> Progress {
+    /// Of so much time.
+    pub(super) fn new(time: Duration) -> Progress {
         let bar = if stderr().is_terminal() {
-            ProgressBar::new(steps)
+            ProgressBar::new(time.as_micros() as u64)
         } else {
             ProgressBar::hidden()
         };
@@ -36,9 +38,9 @@ impl Progress {
             .set_message(format!("{} {}", job.suite.name, job.case.name));
     }
 
-    /// One measurement is done.
-    pub(super) fn step(&self) {
-        self.bar.inc(1);
+    /// One measurement is done, which was to take so long.
+    pub(super) fn step(&self, time: Duration) {
+        self.bar.inc(time.as_micros() as u64);
     }
 
     /// Does something while the bar is out of the way.

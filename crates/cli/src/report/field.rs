@@ -94,12 +94,12 @@ impl<'a> Field<'a> {
             .copied()
     }
 
-    /// The fastest of the peers that are no thread-local.
+    /// The fastest of the peers: no thread-local, and no floor.
     pub(super) fn best_peer(&self) -> Option<&'a Figure> {
         self.figures
             .iter()
             .copied()
-            .filter(|one| !one.is_own() && !one.is_baseline())
+            .filter(|one| !one.is_own() && !one.is_baseline() && !one.is_floor())
             .min_by(|one, other| one.median.total_cmp(&other.median))
     }
 
@@ -110,7 +110,8 @@ impl<'a> Field<'a> {
             .figures
             .iter()
             .copied()
-            .filter(|one| !one.is_own() && Standing::of(own, one) == Standing::Behind)
+            .filter(|one| !one.is_own() && !one.is_floor())
+            .filter(|one| Standing::of(own, one) == Standing::Behind)
             .collect();
         ahead.sort_by(|one, other| one.median.total_cmp(&other.median));
         ahead
@@ -218,6 +219,7 @@ pub(super) mod tests {
             figure("c", "arc", 1, 8.0),
             figure("c", "quick", 1, 1.5),
             figure("c", "alike", 1, 2.01),
+            figure("c", "needed", 1, 0.1),
         ]);
         let fields = of(&record);
         let field = &fields[0];

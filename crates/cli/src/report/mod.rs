@@ -7,6 +7,8 @@ mod page;
 mod suite;
 mod text;
 
+use std::time::Duration;
+
 use percid_benches::machine::Machine;
 use percid_benches::plan::plan;
 use percid_benches::record::Record;
@@ -50,18 +52,33 @@ fn measure(arguments: &Report, output: &mut Output) -> Result<Option<Record>, Er
     let threads = measure::threads(&arguments.threads);
     let run = Run::new(plan(&suites, &threads), arguments.quick);
     let machine = Machine::here();
-    let cases = run.jobs.len();
     output.write(&format!(
-        "{}, percid on {}: {} suites, {cases} cases\n",
+        "{}, percid on {}: {} suites, {} cases, {}\n",
         machine.cpu,
         machine.backend,
         suites.len(),
+        run.jobs.len(),
+        about(run.time()),
     ))?;
-    let mut done = 0;
-    run.measure(|job, _| {
-        done += 1;
-        let name = format!("{} {}", job.suite.name, job.case.name);
-        output.write(&format!("{done:>4} of {cases}  {name}\n"))?;
-        Ok(true)
-    })
+    run.measure(|_, _| Ok(true))
+}
+
+/// So long, in words.
+fn about(time: Duration) -> String {
+    match time.as_secs() {
+        ..=100 => format!("about {} seconds", (time.as_secs() / 10 + 1) * 10),
+        seconds => format!("about {} minutes", seconds.div_ceil(60)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_in_words() {
+        assert_eq!(about(Duration::from_secs(3)), "about 10 seconds");
+        assert_eq!(about(Duration::from_secs(101)), "about 2 minutes");
+        assert_eq!(about(Duration::from_secs(700)), "about 12 minutes");
+    }
 }

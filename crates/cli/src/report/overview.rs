@@ -91,7 +91,8 @@ fn lanes<'a>(fields: &[Field<'a>]) -> Vec<Lane<'a>> {
                 .into_iter()
                 .filter_map(|(peer, hollow)| {
                     let peer = peer?;
-                    let ratio = ratio(own, peer).filter(|&ratio| ratio > 0.0)?;
+                    // Nothing at all stands at the end of the axis.
+                    let ratio = ratio(own, peer)?;
                     let title = format!(
                         "{}: {} of {}",
                         text::threads(field.threads),

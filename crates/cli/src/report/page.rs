@@ -47,7 +47,8 @@ fn header(record: &Record) -> Markup {
         header { div {
             h1 { "percid beside its peers" }
             p.muted {
-                (cpu) ", " (record.machine.cpus_allowed) " CPUs"
+                (cpu) ", " (record.machine.cpus_allowed) " CPUs; Linux " (record.machine.kernel)
+                "; percid on " (record.machine.backend)
                 @if let Some(date) = &record.date { "; " (date.replace('T', " ").replace('Z', " UTC")) }
                 @if let Some(commit) = &record.commit { "; commit " code { (commit) } }
             }
@@ -65,6 +66,7 @@ fn method(record: &Record) -> Markup {
             "a ratio is one of medians over the same repetitions. Figures are of one operation and thread. "
             "The dot is the median, the bar the middle half of the repetitions, the line goes from the least to the greatest. "
             "Somebody is called ahead only if the middle halves do not touch. "
+            "A floor is no peer: it is what the machine takes in any case. "
             "What is measured in processes of their own has one figure for each process."
         }
         dl {
@@ -128,7 +130,7 @@ mod tests {
             figure("c", "arc", 1, 1.5),
             figure("c", "padded", 1, 1.6),
         ]);
-        assert!(page.contains("▼ loses to arc and 1 more"));
+        assert!(page.contains("▼ behind arc, 1 more"));
         assert!(page.contains("tr class=\"own lost\""));
     }
 

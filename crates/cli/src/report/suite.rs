@@ -108,6 +108,7 @@ fn row(field: &Field<'_>, figure: &Figure, axis: &Axis, first: bool) -> Markup {
     let class = match (figure.is_own(), figure.is_baseline()) {
         (true, _) => "own",
         (_, true) => "base",
+        _ if figure.is_floor() => "floor",
         _ => "peer",
     };
     let to_baseline = field
@@ -136,8 +137,8 @@ fn verdict(field: &Field<'_>, figure: &Figure, ahead: &[&Figure]) -> Markup {
         return match (peers().next(), ahead.first()) {
             (Some(peer), _) => html! {
                 td.verdict.behind {
-                    "▼ loses to " (peer.implementation)
-                    @if peers().count() > 1 { " and " (peers().count() - 1) " more" }
+                    "▼ behind " (peer.implementation)
+                    @if peers().count() > 1 { ", " (peers().count() - 1) " more" }
                 }
             },
             (None, Some(own_memory)) => html! {
@@ -150,7 +151,10 @@ fn verdict(field: &Field<'_>, figure: &Figure, ahead: &[&Figure]) -> Markup {
     let Some(main) = own.first() else {
         return html! { td.verdict { "–" } };
     };
-    let standing = Standing::of(main, figure);
     let times = ratio(main, figure).map_or_else(|| "–".to_owned(), text::times);
+    if figure.is_floor() {
+        return html! { td.verdict.even { (times) ", a floor" } };
+    }
+    let standing = Standing::of(main, figure);
     html! { td.verdict.(standing.class()) { (times) } }
 }
