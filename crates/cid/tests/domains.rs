@@ -171,6 +171,46 @@ fn idle_ids_are_reclaimed() {
     assert_eq!(domain.ids_in_use(), 0, "{:?}", domain.stats());
 }
 
+/// The scan that frees an id marks who holds a higher one, even if it proved its use a
+/// moment before.
+#[test]
+fn an_id_moves_down_as_soon_as_a_lower_one_is_free() {
+    let Some(domain) = domain(Bound::Relaxed, PERIOD, Policy::V6) else {
+        return;
+    };
+    let cpus = allowed_cpus();
+    if cpus.len() < 2 {
+        return;
+    }
+    let counter = Counter::new(&domain);
+    let scan = || {
+        let before = domain.stats().scans;
+        std::thread::sleep(PERIOD);
+        domain.tick();
+        assert!(domain.stats().scans > before);
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // An operation that is preempted often goes to the fallback: several.
+            let add = || (0..20).for_each(|_| counter.add(1));
+            for cpu in &cpus[..2] {
+                pin_to(&[*cpu]);
+                add();
+            }
+            assert_eq!(domain.highest_in_use(), Some(1));
+            // Both are marked.
+            scan();
+            std::thread::sleep(PERIOD);
+            add();
+            // The first is freed; the second is young.
+            domain.tick();
+            add();
+        });
+    });
+    assert_eq!(domain.highest_in_use(), Some(0), "{:?}", domain.stats());
+    assert_eq!(counter.total(), 80);
+}
+
 #[test]
 fn a_child_of_fork_rebuilds_and_counts_on() {
     let Some(domain) = domain(Bound::Relaxed, PERIOD, Policy::COMBINED) else {

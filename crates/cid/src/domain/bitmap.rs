@@ -161,6 +161,15 @@ impl<const WORDS: usize> Bitmap<WORDS> {
             .sum()
     }
 
+    /// The lowest id that is free; racy, word by word.
+    #[must_use]
+    pub fn lowest_free(&self) -> Option<u32> {
+        self.words.iter().enumerate().find_map(|(index, word)| {
+            let free = word.load(Ordering::Relaxed).trailing_ones();
+            (free < 64).then(|| index as u32 * 64 + free)
+        })
+    }
+
     /// The highest id taken; racy, word by word.
     #[must_use]
     pub fn highest(&self) -> Option<u32> {
@@ -189,9 +198,11 @@ mod tests {
         }
         assert_eq!(ids.claim_lowest(100), Claim::Full);
         assert_eq!((ids.count(), ids.highest()), (100, Some(99)));
+        assert_eq!(ids.lowest_free(), Some(100));
         for cid in [99, 64, 63] {
             ids.clear(cid);
             assert!(!ids.is_set(cid));
+            assert_eq!(ids.lowest_free(), Some(cid));
             assert_eq!(ids.claim_lowest(u32::MAX), Claim::Id(cid));
         }
         ids.clear_all();

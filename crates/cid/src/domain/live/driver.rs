@@ -13,11 +13,23 @@ use crate::domain::protocol::{Answer, Outcome, Procedure, Request, Shared};
 use crate::domain::victim::victim;
 use crate::domain::word::{SlotState, SlotWord};
 
+/// Which slots a scan finds aged.
+#[derive(Clone, Copy)]
+enum Aged {
+    /// LAZY for a period: its owner had that long to prove its use. VALID for half of
+    /// one: scans are a period apart, and an owner that proved its use right after the
+    /// last one is asked again by the next.
+    ByTime,
+    /// VALID under a higher id than this one, which is free.
+    Above(u32),
+}
+
 /// One procedure on one domain.
 pub(super) struct Driver<'a> {
     inner: &'a Inner,
     table: &'a Table,
     now: u64,
+    aged: Aged,
     /// Whether a victim was chosen: what is taken next is stolen.
     stealing: Cell<bool>,
     /// The slot of the CPU that the thread was on.
@@ -30,8 +42,30 @@ impl<'a> Driver<'a> {
             inner,
             table,
             now,
+            aged: Aged::ByTime,
             stealing: Cell::new(false),
             own: Cell::new(u32::MAX),
+        }
+    }
+
+    /// For a scan that marks who holds an id above a free one, however young: who comes
+    /// to the mark moves down.
+    pub(super) fn above(free: u32, inner: &'a Inner, table: &'a Table, now: u64) -> Driver<'a> {
+        Driver {
+            aged: Aged::Above(free),
+            ..Driver::new(inner, table, now)
+        }
+    }
+
+    /// Whether a slot in this state is one that the scan looks for.
+    fn is_aged(&self, slot: u32, word: SlotWord) -> bool {
+        let age = self.now.saturating_sub(self.table.changed(slot));
+        match (self.aged, word.state()) {
+            (_, SlotState::Unset) => false,
+            (Aged::ByTime, SlotState::Valid(_)) => age >= self.inner.period() / 2,
+            (Aged::ByTime, SlotState::Lazy(_)) => age >= self.inner.period(),
+            (Aged::Above(free), SlotState::Valid(cid)) => cid > free,
+            (Aged::Above(_), SlotState::Lazy(_)) => false,
         }
     }
 
@@ -117,10 +151,11 @@ impl Shared for Driver<'_> {
             Request::Cpu => Answer::Cpu(self.cpu()),
             Request::Bound => Answer::Bound(self.inner.bound()),
             Request::Load { slot } => Answer::Word(self.table.load(slot)),
-            Request::Look { slot } => Answer::Seen {
-                word: self.table.load(slot),
-                aged: self.now.saturating_sub(self.table.changed(slot)) >= self.inner.period(),
-            },
+            Request::Look { slot } => {
+                let word = self.table.load(slot);
+                let aged = self.is_aged(slot, word);
+                Answer::Seen { word, aged }
+            }
             Request::Swap { slot, old, new } => Answer::Swapped(self.swap(slot, old, new)),
             Request::Claim { below } => Answer::Claimed(ids.claim_lowest(below)),
             Request::Clear { cid } => {

@@ -286,8 +286,15 @@ impl Inner {
         if won.is_ok() {
             count(&self.counts.scans);
             self.taken_along.store(0, Ordering::Relaxed);
-            let scan: Scan = Scan::new(Depth::Aged, 0..table.cpus());
-            Driver::new(self, table, now).run(scan);
+            let scan = || -> Scan { Scan::new(Depth::Aged, 0..table.cpus()) };
+            Driver::new(self, table, now).run(scan());
+            // After what the first one freed: its marks were met before there was
+            // anywhere to move to.
+            if let Some(free) = self.ids.lowest_free()
+                && self.ids.highest() > Some(free)
+            {
+                Driver::above(free, self, table, now).run(scan());
+            }
         }
     }
 

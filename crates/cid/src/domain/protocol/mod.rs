@@ -152,7 +152,7 @@ pub enum Answer {
     Seen {
         /// The word.
         word: SlotWord,
-        /// Whether it has been in its state for a whole period.
+        /// Whether it has been in its state for long, or is to move down.
         aged: bool,
     },
     /// To [`Request::Swap`]: whether the slot still held the old word.
