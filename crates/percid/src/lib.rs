@@ -80,6 +80,8 @@ pub mod guide;
 #[cfg(not(loom))]
 mod histogram;
 #[cfg_attr(loom, allow(dead_code, reason = "only the models run"))]
+mod list;
+#[cfg_attr(loom, allow(dead_code, reason = "only the models run"))]
 mod magazine;
 #[cfg(not(loom))]
 mod memory;
@@ -124,6 +126,8 @@ pub use file::Arena;
 pub use gauge::Gauge;
 #[cfg(not(loom))]
 pub use histogram::{Bucket, Histogram, HistogramSnapshot};
+#[cfg(not(loom))]
+pub use list::{Link, Linked, List, Taken};
 #[cfg(not(loom))]
 pub use magazine::{CidStats, RemoteError};
 #[cfg(not(loom))]

@@ -413,10 +413,7 @@ impl<S: Scope> RawPool<S> {
     /// How this pool works here, and why.
     #[must_use]
     pub fn mode(&self) -> Mode {
-        Mode {
-            backend: backend(),
-            fence: membarrier::fence(),
-        }
+        Mode::here()
     }
 }
 
@@ -436,6 +433,16 @@ pub struct Mode {
     pub backend: Backend,
     /// Whether objects can be taken from other cids, and why not.
     pub fence: Result<(), BarrierError>,
+}
+
+impl Mode {
+    /// How everything here works.
+    pub(crate) fn here() -> Mode {
+        Mode {
+            backend: backend(),
+            fence: membarrier::fence(),
+        }
+    }
 }
 
 impl fmt::Display for Mode {

@@ -9,33 +9,13 @@ use std::thread;
 
 use percid::{PoolError, RawPool, RemoteError};
 
-use crate::support::{Fate, catch, forbid, handle, in_child, under_signals};
+use crate::support::{Fate, catch, forbid, handle, in_child, in_fork, under_signals};
 
 const LAYOUT: Layout = Layout::new::<[u64; 4]>();
 
 fn free(pool: &RawPool, object: NonNull<u8>) {
     // SAFETY: these tests free what they allocated from this pool, once.
     unsafe { pool.free(object) };
-}
-
-/// Runs `check` in a child of `fork`.
-fn in_fork(check: impl FnOnce() -> bool) -> bool {
-    // SAFETY: the child uses pools, which take no lock and nothing of the heap, and memory
-    // that it has already.
-    match unsafe { libc::fork() } {
-        0 => {
-            let exact = check();
-            // SAFETY: ends the child without running this program's exit.
-            unsafe { libc::_exit(i32::from(!exact)) }
-        }
-        child => {
-            assert!(child > 0, "fork");
-            let mut status = 0;
-            // SAFETY: a child of this process and a valid place.
-            unsafe { libc::waitpid(child, &raw mut status, 0) };
-            status == 0
-        }
-    }
 }
 
 /// Takes `room.len()` objects; whether each is new among those and `held`.

@@ -2,6 +2,7 @@
 #![cfg(all(target_os = "linux", not(loom)))]
 
 mod faults;
+mod lists;
 mod shapes;
 mod storm;
 #[path = "../support/mod.rs"]

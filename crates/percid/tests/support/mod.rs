@@ -127,3 +127,23 @@ pub(crate) fn resident() -> usize {
         .expect("a number");
     pages * 4096
 }
+
+/// Runs `check` in a child of `fork`.
+pub(crate) fn in_fork(check: impl FnOnce() -> bool) -> bool {
+    // SAFETY: the child uses what is under test, which takes no lock and nothing of the heap, and memory
+    // that it has already.
+    match unsafe { libc::fork() } {
+        0 => {
+            let exact = check();
+            // SAFETY: ends the child without running this program's exit.
+            unsafe { libc::_exit(i32::from(!exact)) }
+        }
+        child => {
+            assert!(child > 0, "fork");
+            let mut status = 0;
+            // SAFETY: a child of this process and a valid place.
+            unsafe { libc::waitpid(child, &raw mut status, 0) };
+            status == 0
+        }
+    }
+}

@@ -36,6 +36,8 @@
 //! | `compare_compare_store` | `if *w != expected or *(w + distance) != second -> Mismatch; *w = new` |
 //! | `list_push` | `*(node + NEXT) = *w; *w = node` |
 //! | `list_pop` | `value = *w; if value == 0 -> Empty; t = *(value + NEXT); *w = t` |
+//! | `gated_list_push` | `if w[1] (acquire) != 0 -> Full; *(last + NEXT) = *w; *w = first` |
+//! | `gated_list_pop` | `if w[1] (acquire) != 0 -> Empty; as list_pop` |
 //! | `array_push` | `c = *w; if c >= capacity -> Full; w[1 + c] = value; *w = c + 1` |
 //! | `array_pop` | `c = *w; if c == 0 -> Empty; value = w[c]; *w = c - 1` |
 //! | `array_push_batch` | `c = *w; if c >= capacity -> Full; k = min(count, capacity - c); w[1 + c..][..k] = source[..k]; *w = c + k` |
@@ -61,7 +63,8 @@
 //!
 //! Lengths of arrays are 32 bits wide, those of byte stacks 64. A gate is the 32 bits
 //! after a length. It is loaded *before* the length: who opens it again, after having
-//! taken what the stack held, stored the new length first.
+//! taken what the stack held, stored the new length first. The same holds for the stop
+//! word after a list's head.
 //!
 //! What the bodies must keep:
 //!
@@ -232,6 +235,16 @@ pub(crate) trait Operations: Copy {
         node: *mut u8,
     ) -> Result<(), Refusal>;
     unsafe fn list_pop<const SHIFT: u32, const NEXT: usize>(
+        self,
+        head: WordAddress,
+    ) -> Result<*mut u8, Refusal>;
+    unsafe fn gated_list_push<const SHIFT: u32, const NEXT: usize>(
+        self,
+        head: WordAddress,
+        first: *mut u8,
+        last: *mut u8,
+    ) -> Result<(), Refusal>;
+    unsafe fn gated_list_pop<const SHIFT: u32, const NEXT: usize>(
         self,
         head: WordAddress,
     ) -> Result<*mut u8, Refusal>;

@@ -96,6 +96,22 @@ macro_rules! unsupported {
             ) -> Result<*mut u8, Refusal> {
                 Err(Refusal::Unsupported)
             }
+
+            unsafe fn gated_list_push<const SHIFT: u32, const NEXT: usize>(
+                self,
+                _: WordAddress,
+                _: *mut u8,
+                _: *mut u8,
+            ) -> Result<(), Refusal> {
+                Err(Refusal::Unsupported)
+            }
+
+            unsafe fn gated_list_pop<const SHIFT: u32, const NEXT: usize>(
+                self,
+                _: WordAddress,
+            ) -> Result<*mut u8, Refusal> {
+                Err(Refusal::Unsupported)
+            }
         }
     };
 }

@@ -54,7 +54,7 @@ pub unsafe fn list_pop<const NEXT: usize>(head: *mut u64) -> Result<*mut u8, Ref
 }
 
 /// The links of nodes, so many bytes after their starts.
-struct Links(usize);
+pub(super) struct Links(pub(super) usize);
 
 impl Links {
     #[inline(always)]

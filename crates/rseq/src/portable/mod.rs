@@ -22,6 +22,7 @@
 //! | four, of which the last is for the claim | [`LOW`] of that one | [`add_within`] |
 //! | a pointer to add through | [`LOW`] | [`add_through`], [`claimable`] |
 //! | a list's head | [`LOW`] | [`list_push`], [`list_pop`], [`claimable`] |
+//! | a list's head and its stop word | [`LOW`] of the head | [`gated_list_push`], [`gated_list_pop`], [`claimable`] |
 //! | a length of words | [`TOP`] | [`array_push`], [`array_pop`], [`array_push_pair`], [`array_push_batch`], [`array_pop_batch`], [`copy_out`], [`claimable`] |
 //! | a length and its gate | [`TOP`] | [`gated_push`], [`gated_pop`], [`gated_push_batch`], [`gated_pop_batch`], [`claimable`] |
 //! | of a lazy slot | [`TOP`] | [`hit`], [`leave`] |
@@ -102,6 +103,7 @@ mod bytes;
 mod claim;
 pub mod claimable;
 mod gated;
+mod gated_list;
 mod guarded;
 mod list;
 #[cfg(all(test, loom))]
@@ -116,6 +118,7 @@ mod word;
 pub use array::{array_pop, array_pop_batch, array_push, array_push_batch, array_push_pair};
 pub use bytes::{copy_out, copy_pop, copy_push};
 pub use gated::{gated_pop, gated_pop_batch, gated_push, gated_push_batch};
+pub use gated_list::{gated_list_pop, gated_list_push};
 pub use guarded::add_if;
 pub use list::{list_pop, list_push};
 pub use pair::compare_compare_store;

@@ -27,6 +27,7 @@
 //! | [`claim_first`] | the first free one of several, marked with what a word says |
 //! | [`compare_store`], [`compare_compare_store`] | stores if one or two words are as expected |
 //! | [`list_push`], [`list_pop`] | an intrusive list with its head in `*w` |
+//! | [`gated_list_push`], [`gated_list_pop`] | the same with a stop word in the stripe that others set |
 //! | [`array_push`], [`array_pop`], and by batch | a stack of words behind a length |
 //! | [`gated_push`], [`gated_pop`], and by batch | the same, with a capacity in the stripe that others change |
 //! | [`array_push_pair`] | two words on one of several stacks, which a word chooses |
@@ -73,7 +74,7 @@ use crate::{Refusal, enter_thread};
 pub use claims::{claim, claim_first, hit, leave};
 pub use copies::{copy_out, copy_pop, copy_push, copy_through, load_through};
 pub use gated::{gated_pop, gated_pop_batch, gated_push, gated_push_batch};
-pub use lists::{list_pop, list_push};
+pub use lists::{gated_list_pop, gated_list_push, list_pop, list_push};
 pub use stacks::{array_pop, array_pop_batch, array_push, array_push_batch, array_push_pair};
 pub use words::{
     add, add_if, add_through, add_within, compare_compare_store, compare_store, increment, load,

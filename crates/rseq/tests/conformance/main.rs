@@ -25,7 +25,7 @@ use disturbance::Disturbance;
 use stripes::By;
 
 /// Every operation, in a workload that shows whether it is exact.
-const OPERATIONS: [(&str, Make); 19] = [
+const OPERATIONS: [(&str, Make); 20] = [
     ("increment", counting::increment),
     ("add", counting::add),
     ("add_through", counting::add_through),
@@ -37,6 +37,7 @@ const OPERATIONS: [(&str, Make); 19] = [
     ("compare_compare_store", counting::compare_compare_store),
     ("swap", tokens::swap),
     ("list push, pop", tokens::list),
+    ("gated list push, pop", tokens::gated_list),
     ("array push, pop", tokens::array),
     ("array batches", tokens::batches),
     ("array pairs", tokens::pairs),

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use percid_rseq::portable::{TOP, claimable};
+use percid_rseq::portable::{LOW, TOP, claimable};
 use percid_rseq::section::{self, Cpu, MmCid, Slot, Table, TableHead, WordAddress};
 use percid_rseq::{Refusal, membarrier, possible_cpus};
 
@@ -231,6 +231,37 @@ impl Stripes {
 
     pub(crate) fn list_pop<const NEXT: usize>(&self) -> Result<*mut u8, Refusal> {
         by_index!(self, list_pop[NEXT](0))
+    }
+
+    /// Pushes a chain, from its first node to its last.
+    pub(crate) fn gated_list_push<const NEXT: usize>(
+        &self,
+        first: *mut u8,
+        last: *mut u8,
+    ) -> Result<(), Refusal> {
+        by_index!(self, gated_list_push[NEXT](0, first, last))
+    }
+
+    pub(crate) fn gated_list_pop<const NEXT: usize>(&self) -> Result<*mut u8, Refusal> {
+        by_index!(self, gated_list_pop[NEXT](0))
+    }
+
+    /// Takes what the list of a stripe holds, from outside; its head. One thread at a time.
+    pub(crate) fn take_list(&self, id: usize) -> Result<u64, Refusal> {
+        let [head, stop] = [0, 1].map(|place| self.word(id, place));
+        stop.store(1, Ordering::Relaxed);
+        let mut taken = Ok(0);
+        if self.by == By::Thread {
+            taken = claimable::swap::<LOW>(head, 0);
+        } else if membarrier::fence().is_ok() {
+            // Nobody changes it now.
+            taken = Ok(head.load(Ordering::Relaxed));
+            head.store(0, Ordering::Relaxed);
+        }
+        // Ordering: Release pairs with the section's load of the stop word: the new head
+        // is seen with it.
+        stop.store(0, Ordering::Release);
+        taken
     }
 
     pub(crate) fn array_push(&self, capacity: u32, value: u64) -> Result<(), Refusal> {

@@ -134,18 +134,68 @@ pub(crate) fn list(by: By) -> Box<dyn Workload> {
             }
             Ok(())
         },
-        |all, id| {
-            let mut tokens = Vec::new();
-            let mut next = all.stripes.word(id, 0).load(Ordering::Relaxed) as usize;
-            while next != 0 && tokens.len() <= all.nodes.len() {
-                let node: *const Node = std::ptr::with_exposed_provenance(next);
-                // SAFETY: every node that was pushed is one of these.
-                let node = unsafe { &*node };
-                tokens.push(node.token);
-                next = node.link.load(Ordering::Relaxed) as usize;
+        |all, id| chain(all, all.stripes.word(id, 0).load(Ordering::Relaxed)),
+    )
+}
+
+/// The tokens of a chain of nodes.
+fn chain(all: &Moving, first: u64) -> Vec<u64> {
+    let mut tokens = Vec::new();
+    let mut next = first as usize;
+    while next != 0 && tokens.len() <= all.nodes.len() {
+        let node: *const Node = std::ptr::with_exposed_provenance(next);
+        // SAFETY: every node that was pushed is one of these.
+        let node = unsafe { &*node };
+        tokens.push(node.token);
+        next = node.link.load(Ordering::Relaxed) as usize;
+    }
+    tokens
+}
+
+/// Nodes and chains of two on lists that are taken from outside now and then.
+pub(crate) fn gated_list(by: By) -> Box<dyn Workload> {
+    moving(
+        by,
+        |all, turn, hand| {
+            let node = |token: u64| (&raw const all.nodes[token as usize]).cast_mut();
+            if turn % 32 == 31 {
+                if all.taking.swap(true, Ordering::Acquire) {
+                    return Ok(());
+                }
+                let taken = all
+                    .stripes
+                    .take_list(turn as usize / 32 % all.stripes.ids());
+                all.taking.store(false, Ordering::Release);
+                hand.extend(chain(all, taken?));
+                return Ok(());
             }
-            tokens
+            if pushes(turn, hand) {
+                let count = hand.len().min(1 + (turn % 2) as usize);
+                let [first, last] = [hand.len() - count, hand.len() - 1].map(|at| node(hand[at]));
+                if count == 2 {
+                    // SAFETY: two nodes of this hand.
+                    let link = unsafe { &(*first).link };
+                    link.store(last.expose_provenance() as u64, Ordering::Relaxed);
+                }
+                match all
+                    .stripes
+                    .gated_list_push::<LINK>(first.cast(), last.cast())
+                {
+                    Ok(()) => hand.truncate(hand.len() - count),
+                    Err(Refusal::Full) => {}
+                    Err(refusal) => return Err(refusal),
+                }
+            } else {
+                match all.stripes.gated_list_pop::<LINK>() {
+                    // SAFETY: every node that was pushed is one of these.
+                    Ok(node) => hand.push(unsafe { (*node.cast::<Node>()).token }),
+                    Err(Refusal::Empty) => {}
+                    Err(refusal) => return Err(refusal),
+                }
+            }
+            Ok(())
         },
+        |all, id| chain(all, all.stripes.word(id, 0).load(Ordering::Relaxed)),
     )
 }
 

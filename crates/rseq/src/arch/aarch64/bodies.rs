@@ -218,6 +218,26 @@ macro_rules! body {
             "str {temp}, [{stripe}]"
         )
     };
+    // A stop word is acquired: the head of who took it away again is seen with it.
+    (gated_list_push, $index:ident) => {
+        concat!(
+            "add {scratch}, {stripe}, #8\n",
+            "ldar {scratch}, [{scratch}]\n",
+            "cbnz {scratch}, {full}\n",
+            "ldr {temp}, [{stripe}]\n",
+            "str {temp}, [{tail_of}, {next}]\n",
+            commit!($index),
+            "str {head_of}, [{stripe}]"
+        )
+    };
+    (gated_list_pop, $index:ident) => {
+        concat!(
+            "add {scratch}, {stripe}, #8\n",
+            "ldar {scratch}, [{scratch}]\n",
+            "cbnz {scratch}, 24f\n",
+            body!(list_pop, $index)
+        )
+    };
     (array_push, $index:ident) => {
         concat!(
             "ldr {temp:w}, [{stripe}]\n",

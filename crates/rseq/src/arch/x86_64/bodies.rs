@@ -220,6 +220,23 @@ macro_rules! body {
             "mov qword ptr [{stripe}], {temp}"
         )
     };
+    (gated_list_push, $index:ident) => {
+        concat!(
+            "cmp qword ptr [{stripe} + 8], 0\n",
+            "jne {full}\n",
+            "mov {temp}, qword ptr [{stripe}]\n",
+            "mov qword ptr [{tail_of} + {next}], {temp}\n",
+            commit!($index),
+            "mov qword ptr [{stripe}], {head_of}"
+        )
+    };
+    (gated_list_pop, $index:ident) => {
+        concat!(
+            "cmp qword ptr [{stripe} + 8], 0\n",
+            "jne 24f\n",
+            body!(list_pop, $index)
+        )
+    };
     (array_push, $index:ident) => {
         concat!(
             "mov {temp:e}, dword ptr [{stripe}]\n",

@@ -9,7 +9,7 @@ use super::{Fault, Guarded, Model, Run, Vec, assert_exact, check, found};
 use crate::Refusal;
 use crate::portable::claim::replace;
 use crate::portable::word::{Cells, Word};
-use crate::portable::{LOW, list};
+use crate::portable::{LOW, gated_list, list};
 
 /// Nodes are their own addresses: even numbers. Each has a link and a load.
 struct List {
@@ -190,4 +190,52 @@ fn detached(run: Run) {
 #[test]
 fn a_list_is_taken_whole() {
     check(detached, &[Fault::Acquire, Fault::Release]);
+}
+
+/// One thread stops the list, takes it and looks whether it stays empty; the other pushes a
+/// chain and pops.
+fn gated(run: Run) {
+    struct Gated(List, Model<LOW>);
+    let list = Gated(List::new(run.fault), Model::new(0, run.fault));
+    let use_it = |Gated(list, stop): &Gated| {
+        let mut hand = Vec::new();
+        // SAFETY: the node is this thread's; loom checks just that.
+        let pushed = unsafe {
+            list.loads.write(6, 6);
+            gated_list::push(&list.head, stop, &list.links, 6, 6)
+        };
+        if pushed.is_err() {
+            hand.push(6);
+        }
+        // SAFETY: only nodes with a link are pushed.
+        if let Ok(node) = unsafe { gated_list::pop(&list.head, stop, &list.links) } {
+            hand.push(node);
+        }
+        hand
+    };
+    let take = |Gated(list, stop): &Gated| {
+        stop.store(1, Ordering::Relaxed);
+        let mut hand = Vec::new();
+        if let Ok(mut node) = replace::<_, LOW>(&list.head, 0) {
+            while node != 0 {
+                hand.push(node);
+                // SAFETY: nobody else has the nodes; loom checks just that.
+                unsafe {
+                    list.loads.write(node, node);
+                    node = list.links.read(node);
+                }
+            }
+            let now = list.head.load(Ordering::Relaxed);
+            assert_eq!(now & !LOW, 0, "pushed to a list that was stopped");
+        }
+        stop.store(0, Ordering::Release);
+        hand
+    };
+    let (list, other, mine) = run.two(list, use_it, take);
+    assert_exact([2, 4, 6].into(), [list.0.rest(), other, mine].concat());
+}
+
+#[test]
+fn a_stopped_list_stays_as_it_was_left() {
+    check(gated, &[Fault::Claim, Fault::Acquire, Fault::Release]);
 }
