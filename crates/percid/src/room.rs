@@ -140,6 +140,25 @@ impl<S: Scope> Room<S> {
         unsafe { self.words.run(operation) }
     }
 
+    /// As [`run`](Room::run), for operations that can be copied. What the operation holds
+    /// stays in registers as long as nothing goes wrong; `run` stores it first.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Room::run).
+    ///
+    /// # Safety
+    ///
+    /// As [`run`](Room::run).
+    #[inline(always)]
+    pub unsafe fn run_copied<O: Operation + Copy>(
+        &self,
+        operation: O,
+    ) -> Result<O::Output, Refusal> {
+        // SAFETY: the caller's contract.
+        unsafe { self.words.run_copied(operation) }
+    }
+
     /// The stripe of the calling thread, for when there is no section.
     ///
     /// Its words may be those of other threads, too, and of this thread's signal handlers:

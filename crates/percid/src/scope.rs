@@ -83,6 +83,10 @@ pub(crate) trait Several {
     ///
     /// The operation's contract, for these words.
     unsafe fn run<O: Operation>(&self, operation: &O) -> Result<O::Output, Refusal>;
+    /// # Safety
+    ///
+    /// As above.
+    unsafe fn run_copied<O: Operation + Copy>(&self, operation: O) -> Result<O::Output, Refusal>;
     fn fallback(&self) -> Result<StripeRef<'_>, ArenaError>;
     fn stripes(&self) -> Stripes<'_>;
     fn shared(&self) -> Result<&[AtomicU64], ArenaError>;
@@ -97,6 +101,15 @@ macro_rules! several {
             unsafe fn run<O: Operation>(&self, operation: &O) -> Result<O::Output, Refusal> {
                 // SAFETY: the caller's contract.
                 unsafe { self.run(operation) }
+            }
+
+            #[inline(always)]
+            unsafe fn run_copied<O: Operation + Copy>(
+                &self,
+                operation: O,
+            ) -> Result<O::Output, Refusal> {
+                // SAFETY: the caller's contract.
+                unsafe { self.run_copied(operation) }
             }
 
             fn fallback(&self) -> Result<StripeRef<'_>, ArenaError> {

@@ -66,6 +66,44 @@ impl Run {
         value.ok_or(refusal)
     }
 
+    /// As [`run`](Self::run), with what the operation holds in registers until it is refused.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    #[inline(always)]
+    pub(crate) unsafe fn run_copied<O: Operation + Copy>(
+        &self,
+        operation: O,
+    ) -> Result<O::Output, Refusal> {
+        if let Some(first) = self.handle.in_sections() {
+            // SAFETY: as in `run`.
+            match unsafe { operation.run::<_, STRIPE_SHIFT>(process::index(), first) } {
+                Err(refusal) if !is_answer(refusal) => {}
+                answer => return answer,
+            }
+        }
+        let mut value = None;
+        // SAFETY: the caller's contract.
+        let refusal = unsafe { self.run_copied_slow(operation, &mut value) };
+        value.ok_or(refusal)
+    }
+
+    #[cold]
+    #[inline(never)]
+    unsafe fn run_copied_slow<O: Operation + Copy>(
+        &self,
+        operation: O,
+        value: &mut Option<O::Output>,
+    ) -> Refusal {
+        // SAFETY: the caller's contract.
+        unsafe { self.run_slow(&operation, value) }
+    }
+
     /// What it was refused for, unless there is a value.
     #[cold]
     #[inline(never)]

@@ -173,6 +173,43 @@ impl ScopedRun {
         }
     }
 
+    /// As [`Run::run_copied`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    #[inline(always)]
+    pub(crate) unsafe fn run_copied<O: Operation + Copy>(
+        &self,
+        operation: O,
+    ) -> Result<O::Output, Refusal> {
+        // SAFETY: as in `run`.
+        match unsafe { operation.run::<_, DOMAIN_SHIFT>(self.ids, self.first) } {
+            Err(refusal) if !is_answer(refusal) => {
+                let mut value = None;
+                // SAFETY: the caller's contract.
+                let refusal = unsafe { self.run_copied_slow(operation, &mut value) };
+                value.ok_or(refusal)
+            }
+            answer => answer,
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    unsafe fn run_copied_slow<O: Operation + Copy>(
+        &self,
+        operation: O,
+        value: &mut Option<O::Output>,
+    ) -> Refusal {
+        // SAFETY: the caller's contract.
+        unsafe { self.run_slow(&operation, value) }
+    }
+
     #[cold]
     #[inline(never)]
     unsafe fn run_slow<O: Operation>(

@@ -199,7 +199,7 @@ impl<T: Linked, S: Scope> List<T, S> {
     pub unsafe fn push(&self, node: NonNull<T>) {
         let link = link_of(node);
         // SAFETY: a list at its place; a chain of one node, which is the caller's.
-        if unsafe { self.room.run(&Push(link, link)) }.is_err() {
+        if unsafe { self.room.run_copied(Push(link, link)) }.is_err() {
             self.push_slow(link, link);
         }
     }
@@ -208,7 +208,7 @@ impl<T: Linked, S: Scope> List<T, S> {
     #[inline]
     pub fn pop(&self) -> Option<NonNull<T>> {
         // SAFETY: a list at its place; what is on it was pushed, and stays mapped.
-        match unsafe { self.room.run(&Pop) } {
+        match unsafe { self.room.run_copied(Pop) } {
             Ok(link) => Some(node_of(link)),
             Err(_) => self.pop_slow().map(node_of),
         }

@@ -21,6 +21,7 @@ const STOP: usize = 1;
 const TAKEN: usize = 2;
 
 /// Pushes a chain, from the link of its first node to that of its last.
+#[derive(Clone, Copy)]
 pub(super) struct Push(pub(super) u64, pub(super) u64);
 
 impl Operation for Push {
@@ -39,6 +40,7 @@ impl Operation for Push {
 }
 
 /// Pops a node.
+#[derive(Clone, Copy)]
 pub(super) struct Pop;
 
 impl Operation for Pop {

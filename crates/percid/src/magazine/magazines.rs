@@ -10,7 +10,7 @@ use crate::room::Room;
 use crate::scope::{Process, Scope};
 
 /// The most that a magazine may hold: its room is a power of two words.
-pub(crate) const LARGEST: u32 = 1024 - stripe::FIRST as u32;
+pub(crate) const LARGEST: u32 = 1024 - stripe::BESIDE as u32;
 
 /// Where words come from, and go to, when magazines and depot cannot help.
 pub(crate) trait Source {
@@ -54,7 +54,7 @@ impl Magazines {
 
 /// Words of a room with magazines that may hold so many.
 pub(crate) const fn words(most: u32) -> u32 {
-    most + stripe::FIRST as u32
+    most + stripe::BESIDE as u32
 }
 
 impl<S: Scope> Magazines<S> {
@@ -80,7 +80,7 @@ impl<S: Scope> Magazines<S> {
     pub(crate) fn pop(&self) -> Option<u64> {
         // SAFETY: a gated stack at its place; no gate says more than there are words, and
         // what changes it otherwise keeps the rules of this module.
-        unsafe { self.room.run(&Pop) }.ok()
+        unsafe { self.room.run_copied(Pop) }.ok()
     }
 
     /// Pushes a word to the current cid's magazine, in one section. `false`: go the slow
@@ -88,7 +88,7 @@ impl<S: Scope> Magazines<S> {
     #[inline(always)]
     pub(crate) fn push(&self, word: u64) -> bool {
         // SAFETY: as in `pop`.
-        unsafe { self.room.run(&Push(word)) }.is_ok()
+        unsafe { self.room.run_copied(Push(word)) }.is_ok()
     }
 
     /// Pops words of the current cid's magazine, in one section; how many.
@@ -109,6 +109,11 @@ impl<S: Scope> Magazines<S> {
                 .run(&PushBatch(words.as_ptr(), words.len() as u32))
         };
         pushed.unwrap_or(0) as usize
+    }
+
+    /// Which word of the room a control word is.
+    pub(super) fn control_word(&self, which: usize) -> usize {
+        self.room.len() as usize - stripe::CONTROL + which
     }
 
     // Ordering: Relaxed, both. Gates are only ever compared with them.

@@ -10,7 +10,7 @@ use percid_rseq::portable::TOP;
 use super::blocks::{Block, Chain, ITEMS};
 use super::control::Holding;
 use super::stripe::{
-    CLOSING, FIRST, FLUSHES, HEADER, Magazine, REFILLS, SEEN, SEEN_AT, STATE, STOPPED, Way,
+    BESIDE, CLOSING, FLUSHES, HEADER, Magazine, REFILLS, SEEN, SEEN_AT, SLOTS, STATE, STOPPED, Way,
     is_stopped,
 };
 use super::trade::now;
@@ -96,7 +96,7 @@ impl<S: Scope> Magazines<S> {
     pub(crate) fn start(&self, cid: u32) -> Result<(), RemoteError> {
         let _held = self.depot.control.try_hold().ok_or(RemoteError::Busy)?;
         for it in self.magazines().filter(|it| it.cid == Some(cid)) {
-            it.words[STATE].store(0, Ordering::Relaxed);
+            it.control(STATE).store(0, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -113,12 +113,12 @@ impl<S: Scope> Magazines<S> {
         // Ordering: Relaxed. Only who holds control reads and writes these.
         for it in self.magazines() {
             let stamp = it.stamp();
-            if it.words[SEEN].swap(stamp, Ordering::Relaxed) != stamp {
-                it.words[SEEN_AT].store(now, Ordering::Relaxed);
+            if it.control(SEEN).swap(stamp, Ordering::Relaxed) != stamp {
+                it.control(SEEN_AT).store(now, Ordering::Relaxed);
             }
         }
         let idle = |it: &Magazine<'_>| {
-            now.saturating_sub(it.words[SEEN_AT].load(Ordering::Relaxed)) >= age && it.held() > 0
+            now.saturating_sub(it.control(SEEN_AT).load(Ordering::Relaxed)) >= age && it.held() > 0
         };
         self.take_those(&held, idle, After::Open, source)
     }
@@ -137,7 +137,7 @@ impl<S: Scope> Magazines<S> {
         source: &dyn Source,
     ) -> Result<(), RemoteError> {
         let held = self.depot.control.try_hold().ok_or(RemoteError::Busy)?;
-        let room = self.room.len() - FIRST as u32;
+        let room = self.room.len() - BESIDE as u32;
         if room == 0 {
             return Ok(());
         }
@@ -181,7 +181,7 @@ impl<S: Scope> Magazines<S> {
                 let header = it.words[HEADER].load(Ordering::Relaxed);
                 let emptier = header & !u64::from(u32::MAX) | u64::from(left);
                 it.words[HEADER].store(emptier, Ordering::Relaxed);
-                return Some(it.words[FIRST + left as usize].load(Ordering::Relaxed));
+                return Some(it.words[SLOTS + left as usize].load(Ordering::Relaxed));
             }
         }
         let mut block = self.depot.blocks.pop(&self.depot.full)?;
@@ -215,7 +215,7 @@ impl<S: Scope> Magazines<S> {
         let mut taken = Taken::default();
         let mut closed = false;
         for it in self.magazines() {
-            let state = it.words[STATE].load(Ordering::Relaxed);
+            let state = it.control(STATE).load(Ordering::Relaxed);
             // Those, too, that a holder was closing who is gone by a fork.
             if it.cid.is_some() && (state & CLOSING != 0 || which(&it)) {
                 // Ordering: the fence below orders the gate before all that follows.
@@ -225,8 +225,9 @@ impl<S: Scope> Magazines<S> {
                 } else {
                     0
                 };
-                let reopen = u64::from(gate.max(state as u32)).max(1);
-                it.words[STATE].store(reopen | stop | CLOSING, Ordering::Relaxed);
+                let reopen = u64::from(gate.max(state as u32));
+                it.control(STATE)
+                    .store(reopen | stop | CLOSING, Ordering::Relaxed);
                 it.gate().store(0, Ordering::Relaxed);
                 closed = true;
             } else if it.cid.is_none() && which(&it) {
@@ -235,7 +236,7 @@ impl<S: Scope> Magazines<S> {
         }
         let fenced = if closed { membarrier::fence() } else { Ok(()) };
         for it in self.magazines().filter(|it| it.cid.is_some()) {
-            let state = it.words[STATE].load(Ordering::Relaxed);
+            let state = it.control(STATE).load(Ordering::Relaxed);
             if state & CLOSING == 0 {
                 continue;
             }
@@ -243,10 +244,11 @@ impl<S: Scope> Magazines<S> {
             if fenced.is_ok() {
                 taken.words += self.take_closed(&it, source);
                 // Who was robbed begins small.
-                gate = (gate / 2).clamp(self.least(), self.most().max(1));
+                gate = (gate / 2).clamp(self.least(), self.most());
             }
             let stays = fenced.is_ok() && is_stopped(state);
-            it.words[STATE].store(if stays { STOPPED } else { 0 }, Ordering::Relaxed);
+            it.control(STATE)
+                .store(if stays { STOPPED } else { 0 }, Ordering::Relaxed);
             if !stays {
                 // Ordering: Release pairs with sections, which load the gate before the
                 // length: who sees it open sees the length that was left.
@@ -265,7 +267,7 @@ impl<S: Scope> Magazines<S> {
             left -= count;
             let mut words = [0; ITEMS];
             for (at, word) in words[..count].iter_mut().enumerate() {
-                *word = it.words[FIRST + left + at].load(Ordering::Relaxed);
+                *word = it.words[SLOTS + left + at].load(Ordering::Relaxed);
             }
             // Before anybody can find them elsewhere: a child of fork may find one of the
             // two only, and must not find a word twice.
@@ -347,7 +349,7 @@ impl<S: Scope> TakenDepot<'_, S> {
 }
 
 fn stats(it: Magazine<'_>) -> CidStats {
-    let [refills, flushes] = [REFILLS, FLUSHES].map(|word| load(&it.words[word]));
+    let [refills, flushes] = [REFILLS, FLUSHES].map(|word| load(it.control(word)));
     let capacity = match it.cid {
         Some(_) => it.gate().load(Ordering::Relaxed),
         None => ((load(&it.words[HEADER]) & !TOP) >> 32) as u32,
@@ -358,7 +360,7 @@ fn stats(it: Magazine<'_>) -> CidStats {
         capacity,
         refills,
         flushes,
-        stopped: it.cid.is_some() && is_stopped(load(&it.words[STATE])),
+        stopped: it.cid.is_some() && is_stopped(load(it.control(STATE))),
     }
 }
 

@@ -10,6 +10,14 @@ use crate::arena::{Operation, StripeOwner, StripeRef};
 use crate::room::Room;
 use crate::scope::Scope;
 
+/// The length, and the gate. First of all words, so that sections need not add anything to
+/// where their room is.
+pub(super) const HEADER: usize = 0;
+/// The first slot.
+pub(super) const SLOTS: usize = 1;
+
+/// Words after the slots, by number from the first of them: see [`Magazine::control`].
+pub(super) const CONTROL: usize = 6;
 /// Times that the magazine was refilled.
 pub(super) const REFILLS: usize = 0;
 /// Times that it was flushed.
@@ -21,10 +29,9 @@ pub(super) const STATE: usize = 3;
 /// What it looked like when last looked at, and since when.
 pub(super) const SEEN: usize = 4;
 pub(super) const SEEN_AT: usize = 5;
-/// The length, and the gate.
-pub(super) const HEADER: usize = 6;
-/// The first slot.
-pub(super) const FIRST: usize = 7;
+
+/// Words of a stripe that are not slots.
+pub(super) const BESIDE: usize = SLOTS + CONTROL;
 
 /// In `STATE`: stays closed.
 pub(super) const STOPPED: u64 = 1 << 32;
@@ -41,6 +48,7 @@ macro_rules! operations {
     ($($(#[$docs:meta])* $name:ident$(($($field:ty),*))? -> $output:ty
         = |$self:ident, $index:ident, $first:ident| $body:expr;)*) => {$(
         $(#[$docs])*
+        #[derive(Clone, Copy)]
         pub(super) struct $name$(($(pub(super) $field),*))?;
 
         impl Operation for $name {
@@ -78,9 +86,9 @@ operations! {
     /// Loads a word.
     Load(usize) -> u64 = |all, index, first|
         section::load::<I, SHIFT>(index, first.offset(all.0));
-    /// Claims the stripe for a process.
-    Claim(u64) -> *mut u64 = |all, index, first|
-        section::claim::<I, SHIFT>(index, first.offset(CLAIM), all.0);
+    /// Claims the stripe for a process, by that word.
+    Claim(usize, u64) -> *mut u64 = |all, index, first|
+        section::claim::<I, SHIFT>(index, first.offset(all.0), all.1);
 }
 
 /// A magazine, seen from outside.
@@ -99,6 +107,11 @@ impl<'a> Magazine<'a> {
                 _ => None,
             },
         }
+    }
+
+    /// A word that is neither header nor slot.
+    pub(super) fn control(&self, which: usize) -> &'a AtomicU64 {
+        &self.words[self.words.len() - CONTROL + which]
     }
 
     /// The length and the gate, by halves, as sections access them.
@@ -131,13 +144,13 @@ impl<'a> Magazine<'a> {
             Some(_) => self.len().load(Ordering::Relaxed),
             None => self.words[HEADER].load(Ordering::Relaxed) as u32,
         };
-        held.min((self.words.len() - FIRST) as u32)
+        held.min((self.words.len() - BESIDE) as u32)
     }
 
     /// A number that is another one when the magazine was used, most of the time.
     pub(super) fn stamp(&self) -> u64 {
         let [refills, flushes] =
-            [REFILLS, FLUSHES].map(|word| self.words[word].load(Ordering::Relaxed));
+            [REFILLS, FLUSHES].map(|word| self.control(word).load(Ordering::Relaxed));
         refills.wrapping_add(flushes) << 16 ^ u64::from(self.held())
     }
 

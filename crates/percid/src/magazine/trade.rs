@@ -208,11 +208,11 @@ impl<S: Scope> Magazines<S> {
         match way {
             Way::Section(room) => {
                 // SAFETY: one of the room's words, for this section only.
-                let _ = unsafe { room.run(&Count(what)) };
+                let _ = unsafe { room.run(&Count(self.control_word(what))) };
                 self.widen()
             }
             Way::Thread(it) => {
-                percid_rseq::portable::increment(&it.words[what]);
+                percid_rseq::portable::increment(it.control(what));
                 open_by_thread(&it, self.least().max(self.most().min(ITEMS as u32)))
             }
         }
@@ -222,14 +222,15 @@ impl<S: Scope> Magazines<S> {
     fn widen(&self) -> u32 {
         let me = u64::from(std::process::id());
         // SAFETY: the word of the room that is for claims only.
-        let Ok(claimed) = (unsafe { self.room.run(&Claim(me)) }) else {
+        let Ok(claimed) = (unsafe { self.room.run(&Claim(self.control_word(CLAIM), me)) }) else {
             self.forget_dead_claims(me);
             // SAFETY: one of the room's words.
             return unsafe { self.room.run(&Load(HEADER)) }.map_or(0, |held| (held >> 32) as u32);
         };
         // SAFETY: the claimed word is one of a stripe of this room, whose words surround it.
         let it = unsafe {
-            let first = claimed.cast_const().cast::<AtomicU64>().sub(CLAIM);
+            let claim = self.control_word(CLAIM);
+            let first = claimed.cast_const().cast::<AtomicU64>().sub(claim);
             Magazine {
                 words: core::slice::from_raw_parts(first, self.room.len() as usize),
                 cid: Some(0),
@@ -240,10 +241,10 @@ impl<S: Scope> Magazines<S> {
         let mut gate = now;
         if now < self.most()
             && let Some(_held) = self.depot.control.try_hold()
-            && !is_stopped(it.words[STATE].load(Ordering::Relaxed))
+            && !is_stopped(it.control(STATE).load(Ordering::Relaxed))
         {
             // Whoever was closing it is gone: only the parent of a fork has that thread.
-            it.words[STATE].store(0, Ordering::Relaxed);
+            it.control(STATE).store(0, Ordering::Relaxed);
             let now = it.gate().load(Ordering::Relaxed);
             gate = (now * 2).clamp(self.least(), self.most());
             // Ordering: Release pairs with sections: what the last holder of control left in
@@ -251,23 +252,23 @@ impl<S: Scope> Magazines<S> {
             it.gate().store(gate, Ordering::Release);
         }
         // Ordering: Release pairs with the next claim.
-        it.words[CLAIM].store(0, Ordering::Release);
+        it.control(CLAIM).store(0, Ordering::Release);
         gate
     }
 
     /// In a child of `fork`: takes away claims of threads that only the parent has.
     fn forget_dead_claims(&self, me: u64) {
         // SAFETY: one of the room's words.
-        let claim = unsafe { self.room.run(&Load(CLAIM)) }.unwrap_or(me);
+        let claim = unsafe { self.room.run(&Load(self.control_word(CLAIM))) }.unwrap_or(me);
         if claim == me || claim == 0 {
             return;
         }
         if let Some(_held) = self.depot.control.try_hold() {
             for it in self.room.stripes().map(Magazine::of) {
                 // A word that is not 0 is stored to by its claimant only, who is gone.
-                let claim = it.words[CLAIM].load(Ordering::Relaxed);
+                let claim = it.control(CLAIM).load(Ordering::Relaxed);
                 if claim != 0 && claim != me {
-                    it.words[CLAIM].store(0, Ordering::Release);
+                    it.control(CLAIM).store(0, Ordering::Release);
                 }
             }
         }

@@ -100,14 +100,16 @@ impl RawPoolBuilder {
 
     /// What magazines may hold at first and at the most.
     const fn gates(&self, stride: usize) -> (u32, u32) {
-        let most = self.bytes / stride;
+        // So that each call of a checked pool takes the slow way, where objects are checked.
+        let bytes = if self.checked { 0 } else { self.bytes };
+        let most = bytes / stride;
         let most = if most > LARGEST as usize {
             LARGEST
         } else {
             most as u32
         };
-        let first = if self.bytes / 16 < FIRST_BYTES {
-            self.bytes / 16
+        let first = if bytes / 16 < FIRST_BYTES {
+            bytes / 16
         } else {
             FIRST_BYTES
         };

@@ -138,12 +138,11 @@ impl<S: Scope> RawPool<S> {
     /// is not free.
     #[inline]
     pub fn try_alloc(&self) -> Result<NonNull<u8>, PoolError> {
-        if !self.checked
-            && let Some(word) = self.magazines.pop()
-        {
-            return Ok(object(word));
+        // A checked pool's magazines hold nothing, so that it needs no look whether it is one.
+        match self.magazines.pop() {
+            Some(word) => Ok(object(word)),
+            None => self.alloc_slow(),
         }
-        self.alloc_slow()
     }
 
     /// Gives an object back, on whatever thread.
@@ -156,7 +155,7 @@ impl<S: Scope> RawPool<S> {
         #[cfg(debug_assertions)]
         self.check_ours(object);
         let word = object.as_ptr().expose_provenance() as u64;
-        if self.checked || !self.magazines.push(word) {
+        if !self.magazines.push(word) {
             self.free_slow(object);
         }
     }
@@ -176,11 +175,7 @@ impl<S: Scope> RawPool<S> {
         let mut done = 0;
         while done < room.len() {
             let most = words.len().min(room.len() - done);
-            let popped = if self.checked {
-                0
-            } else {
-                self.magazines.pop_batch(&mut words[..most])
-            };
+            let popped = self.magazines.pop_batch(&mut words[..most]);
             for &word in &words[..popped] {
                 room[done] = object(word).as_ptr();
                 done += 1;
@@ -208,11 +203,7 @@ impl<S: Scope> RawPool<S> {
             for (word, object) in words.iter_mut().zip(some) {
                 *word = object.expose_provenance() as u64;
             }
-            let pushed = if self.checked {
-                0
-            } else {
-                self.magazines.push_batch(&words[..some.len()])
-            };
+            let pushed = self.magazines.push_batch(&words[..some.len()]);
             for &object in &some[pushed..] {
                 if let Some(object) = NonNull::new(object) {
                     // SAFETY: the caller's contract.

@@ -211,6 +211,15 @@ fn without_membarrier_objects_stay_with_their_cids() {
         assert!(matches!(pool.trim(), Err(RemoteError::NoFence(_))));
     }
     assert!(pool.stats().cached > 0);
+    // Caches that have no room stay closed.
+    let without = RawPool::builder(LAYOUT).cid_bytes(0).build().unwrap();
+    for _ in 0..10 {
+        let object = without.try_alloc().unwrap();
+        let _ = without.drain();
+        free(&without, object);
+        let mut cids = without.cids().filter(|it| it.cid.is_some());
+        assert!(cids.all(|it| it.capacity == 0 && it.cached == 0 && it.refills == 0));
+    }
 }
 
 /// What a panic said.
