@@ -1,7 +1,7 @@
 //! Resident memory of many references.
 //!
 //! What is measured is what counting takes beside the objects that are counted: the
-//! objects themselves, with the 24 bytes of each `Ref` that stands in them, and the word
+//! objects themselves, with the 32 bytes of each `Ref` that stands in them, and the word
 //! that each `Arc` holds, are taken off.
 
 use std::sync::Arc;

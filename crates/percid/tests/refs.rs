@@ -556,9 +556,9 @@ fn children_take_switches_over() {
 
 #[test]
 fn the_small_things() {
-    assert_eq!(size_of::<Ref>(), 24);
+    assert_eq!(size_of::<Ref>(), 32);
     let zero_sized = Ref::new(|| ());
-    assert_eq!(size_of_val(&zero_sized), 16);
+    assert_eq!(size_of_val(&zero_sized), 24);
     fn shared<T: Send + Sync>(_: &T) {}
     shared(&zero_sized);
     let held = zero_sized.try_get().expect("alive");

@@ -46,6 +46,10 @@ pub trait Index: Operations {}
 #[derive(Clone, Copy, Debug)]
 pub struct MmCid<'a> {
     /// Number of stripes that may be touched.
+    ///
+    /// Sections load it with acquire ordering. So a limit that is one structure's own is
+    /// its gate, too: whoever stores 0 and then [fences](crate::membarrier::fence) has the
+    /// words to itself, until it stores another number with release ordering.
     pub limit: &'a AtomicU32,
 }
 

@@ -88,7 +88,7 @@ impl<H> Block<H> {
 /// # Cost
 ///
 /// The drop is a fence of the whole process, 0.3 to 11 microseconds, if the object was
-/// ever shared: this is for objects that live long and are shared much. 32 bytes before
+/// ever shared: this is for objects that live long and are shared much. 40 bytes before
 /// the object, and eight in each active cid's stripe from the first share on.
 ///
 /// # Fallback
@@ -531,4 +531,4 @@ impl<T: ?Sized> fmt::Debug for PercidWeak<T> {
     }
 }
 
-const _: () = assert!(mem::size_of::<Header>() == 32);
+const _: () = assert!(mem::size_of::<Header>() == 40);

@@ -37,12 +37,12 @@ use crate::arena::Gate;
 ///
 /// # Cost
 ///
-/// `get`, `put` and the `try_` functions: one section, which is seven loads and two plain
+/// `get`, `put` and the `try_` functions: one section, which is six loads and two plain
 /// stores, no atomic read-modify-write and no fence. `kill` and `switch_to_atomic`: one
 /// fence of the whole process, 0.3 to 11 microseconds, and one load for each active cid.
 /// Once killed, one read-modify-write each.
 ///
-/// 16 bytes in place and the release function, and eight in each active cid's stripe from
+/// 24 bytes in place and the release function, and eight in each active cid's stripe from
 /// the first use to the drop.
 ///
 /// # Shapes and units

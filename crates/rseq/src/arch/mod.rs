@@ -13,7 +13,7 @@
 //!   by table:   if area.cpu_id >= cpus (unsigned, so negative too) -> refused
 //!               id = table[area.cpu_id]
 //!   by cpu_id:  id = area.cpu_id            // negative is above any limit
-//!   if id >= *limit (unsigned)              -> refused
+//!   if id >= *limit (unsigned)              -> refused   // by mm_cid: acquire
 //!   w = word * 8 + (id << SHIFT)
 //!   ... the operation's body, which ends in its commit ...
 //! post_commit:                              -> done

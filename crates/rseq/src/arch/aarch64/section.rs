@@ -77,7 +77,7 @@ macro_rules! id {
             "\n",
             "ldr {stripe:w}, [{area}, {mm_cid}]\n",
             remember!(),
-            "ldr {scratch:w}, [{limit}]\n",
+            "ldar {scratch:w}, [{limit}]\n",
             "cmp {stripe:w}, {scratch:w}\n",
             "b.hs ",
             $refused

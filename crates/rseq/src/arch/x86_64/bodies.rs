@@ -101,12 +101,12 @@ macro_rules! body {
     (increment, $index:ident) => {
         concat!(commit!($index), "inc qword ptr [{stripe}]")
     };
+    // One instruction, which no interruption cuts in two. Other architectures need a
+    // register for the sum, and here an operand that no template names is an error.
     (add, $index:ident) => {
         concat!(
-            "mov {temp}, qword ptr [{stripe}]\n",
-            "add {temp}, {n}\n",
             commit!($index),
-            "mov qword ptr [{stripe}], {temp}"
+            "add qword ptr [{stripe}], {n} /* {temp} */"
         )
     };
     (add_within, $index:ident) => {

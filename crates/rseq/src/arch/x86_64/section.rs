@@ -67,8 +67,9 @@ macro_rules! remember {
 macro_rules! id {
     (mm_cid, $refused:literal) => {
         concat!(
-            "cmp dword ptr [{area} + {cpu_id}], 0\n",
-            "jl ",
+            "mov {stripe:e}, dword ptr [{area} + {cpu_id}]\n",
+            "test {stripe:e}, {stripe:e}\n",
+            "js ",
             $refused,
             "\n",
             "mov {stripe:e}, dword ptr [{area} + {mm_cid}]\n",
