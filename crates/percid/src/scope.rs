@@ -5,7 +5,10 @@ use core::sync::atomic::AtomicU64;
 use percid_cid::Domain;
 use percid_rseq::Refusal;
 
-use crate::arena::{ArenaError, Operation, Run, ScopedRun, ScopedWord, StripeRef, Stripes, Word};
+use crate::arena::{
+    ArenaError, Gate, Gated, Operation, Run, ScopedGate, ScopedRun, ScopedWord, StripeRef, Stripes,
+    Word,
+};
 
 /// Whose ids a structure is sharded by: [`Process`] or a [`Domain`].
 ///
@@ -22,19 +25,22 @@ impl Scope for Domain {}
 pub struct Process;
 
 /// What stands for a word of a scope.
-pub(crate) trait Words {
+pub(crate) trait Words: 'static {
     type Word: Shard;
     type Run: Several;
+    type Gate: Gated + Send + Sync;
 }
 
 impl Words for Process {
     type Word = Word;
     type Run = Run;
+    type Gate = Gate;
 }
 
 impl Words for Domain {
     type Word = ScopedWord;
     type Run = ScopedRun;
+    type Gate = ScopedGate;
 }
 
 /// A word in every stripe of a scope.

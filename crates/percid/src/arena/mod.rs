@@ -17,6 +17,7 @@
 //! | `gate` | a word that is added to while its gate is open |
 //! | `run` | consecutive words of it |
 //! | `scoped` | the arena of a domain, and words of it |
+//! | `scoped_gate` | a word of a domain that is added to while its gate is open |
 //! | `operation` | one section, whatever its ids and its stripes |
 //! | `stripes` | the stripes of some words, to read |
 
@@ -46,6 +47,8 @@ mod run;
 #[cfg(not(loom))]
 mod scoped;
 #[cfg(not(loom))]
+mod scoped_gate;
+#[cfg(not(loom))]
 mod shared;
 #[cfg(not(loom))]
 mod standby;
@@ -68,6 +71,8 @@ pub(crate) use run::Run;
 pub use scoped::domain_arena_stats;
 #[cfg(not(loom))]
 pub(crate) use scoped::{ScopedRun, ScopedWord};
+#[cfg(not(loom))]
+pub(crate) use scoped_gate::ScopedGate;
 #[cfg(not(loom))]
 pub use shared::ArenaStats;
 #[cfg(not(loom))]

@@ -7,7 +7,7 @@ use core::sync::atomic::AtomicU64;
 use std::sync::Arc;
 
 use percid_cid::domain::{self, AttachError};
-use percid_cid::{Domain, Source};
+use percid_cid::{Domain, Source, backend};
 use percid_rseq::section::{self, Table, WordAddress};
 use percid_rseq::{Refusal, portable};
 
@@ -148,6 +148,33 @@ impl ScopedRun {
         })
     }
 
+    /// Whether there can ever be a section on them.
+    pub(super) fn has_sections(&self) -> bool {
+        match &self.place {
+            Scoped::Process(_) => backend().source != Source::Thread,
+            Scoped::Own(own) => own.domain.source() == Source::Table,
+        }
+    }
+
+    /// Runs an operation in one section, if this thread has all that it takes.
+    ///
+    /// # Errors
+    ///
+    /// As the section's.
+    ///
+    /// # Safety
+    ///
+    /// As [`Run::run`].
+    #[inline(always)]
+    pub(super) unsafe fn run_once<O: Operation>(
+        &self,
+        operation: &O,
+    ) -> Result<O::Output, Refusal> {
+        // SAFETY: allocated words, or a closed table; the domain opens stripes below
+        // its limit, which are closed with the last run only. The rest is the caller's.
+        unsafe { operation.run::<_, DOMAIN_SHIFT>(self.ids, self.first) }
+    }
+
     /// As [`Run::run`].
     ///
     /// # Errors
@@ -159,9 +186,8 @@ impl ScopedRun {
     /// As there.
     #[inline(always)]
     pub(crate) unsafe fn run<O: Operation>(&self, operation: &O) -> Result<O::Output, Refusal> {
-        // SAFETY: allocated words, or a closed table; the domain opens stripes below
-        // its limit, which are closed with the last run only. The rest is the caller's.
-        match unsafe { operation.run::<_, DOMAIN_SHIFT>(self.ids, self.first) } {
+        // SAFETY: the caller's contract.
+        match unsafe { self.run_once(operation) } {
             Err(refusal) if !is_answer(refusal) => {
                 // The first result never was in memory and stays out of it.
                 let mut value = None;

@@ -1,11 +1,14 @@
 //! The reference count.
 
 use core::fmt;
-use core::mem;
+
+use percid_cid::Domain;
 
 use super::RefError;
 use super::core::Core;
-use crate::arena::Gate;
+use super::held::Held;
+use crate::arena::{ArenaError, Gate, ScopedGate};
+use crate::scope::{Process, Scope};
 
 /// A reference count that many threads change at once: the kernel's percpu_ref.
 ///
@@ -84,8 +87,8 @@ use crate::arena::Gate;
 ///
 /// The kernel's percpu_ref: T. Heo and K. Overstreet (Linux 3.11), with a fence that
 /// aborts sections in the place of RCU's grace period.
-pub struct Ref<F: Fn() = fn()> {
-    core: Core<Gate>,
+pub struct Ref<F: Fn() = fn(), S: Scope = Process> {
+    core: Core<S::Gate>,
     release: F,
 }
 
@@ -101,7 +104,41 @@ impl<F: Fn()> Ref<F> {
             release,
         }
     }
+}
 
+impl<F: Fn()> Ref<F, Domain> {
+    /// A live count by the ids of a domain, which it keeps alive: with one reference, as
+    /// from [`new`](Ref::new).
+    ///
+    /// Its words grow with the threads of the domain, however many there are beside. A
+    /// `get` or a `put` costs a load more than one by the process's ids.
+    ///
+    /// ```
+    /// use percid::{Bound, Domain, Ref};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let pool = Domain::builder().bound(Bound::Strict).build()?;
+    /// let released = std::cell::Cell::new(false);
+    /// let jobs = Ref::in_domain(&pool, || released.set(true))?;
+    /// drop(jobs.try_get_live().expect("not killed yet"));
+    /// jobs.kill()?;
+    /// assert!(released.get());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses the memory, or all words of the domain are in use.
+    pub fn in_domain(domain: &Domain, release: F) -> Result<Ref<F, Domain>, ArenaError> {
+        Ok(Ref {
+            core: Core::new(ScopedGate::new(domain)?),
+            release,
+        })
+    }
+}
+
+impl<F: Fn(), S: Scope> Ref<F, S> {
     /// One reference more. The caller has one, or knows that somebody else does.
     ///
     /// # Panics
@@ -131,7 +168,7 @@ impl<F: Fn()> Ref<F> {
     /// One reference more, until it is dropped; `None` when the last one has gone.
     #[inline]
     #[must_use = "without the reference that is returned nothing is held"]
-    pub fn try_get(&self) -> Option<Held<'_, F>> {
+    pub fn try_get(&self) -> Option<Held<'_, F, S>> {
         self.core.try_get().then(|| Held(self))
     }
 
@@ -141,7 +178,7 @@ impl<F: Fn()> Ref<F> {
     /// called what it confirms by, it is always `None`.
     #[inline]
     #[must_use = "without the reference that is returned nothing is held"]
-    pub fn try_get_live(&self) -> Option<Held<'_, F>> {
+    pub fn try_get_live(&self) -> Option<Held<'_, F, S>> {
         self.core.try_get_live().then(|| Held(self))
     }
 
@@ -226,38 +263,12 @@ impl<F: Fn()> Ref<F> {
 }
 
 /// Shows the mode; the count is known to nobody while it lives.
-impl<F: Fn()> fmt::Debug for Ref<F> {
+impl<F: Fn(), S: Scope> fmt::Debug for Ref<F, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ref")
             .field("percid", &self.is_percid())
             .field("dying", &self.is_dying())
             .field("zero", &self.is_zero())
             .finish()
-    }
-}
-
-/// A reference that is put when this is dropped.
-///
-/// Forgotten, it stays counted, as by [`keep`](Held::keep).
-#[must_use = "a reference that is dropped at once holds nothing"]
-pub struct Held<'a, F: Fn() = fn()>(&'a Ref<F>);
-
-impl<F: Fn()> Held<'_, F> {
-    /// Keeps it until somebody calls [`Ref::put`].
-    pub fn keep(self) {
-        mem::forget(self);
-    }
-}
-
-impl<F: Fn()> Drop for Held<'_, F> {
-    #[inline]
-    fn drop(&mut self) {
-        self.0.put();
-    }
-}
-
-impl<F: Fn()> fmt::Debug for Held<'_, F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Held").field(self.0).finish()
     }
 }
