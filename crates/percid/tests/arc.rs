@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use percid::{Owner, PercidArc, PercidWeak};
+use percid::{Domain, Owner, PercidArc, PercidWeak, domain_arena_stats};
 use support::{Fate, catch, in_child, panics_end_the_process};
 
 /// Says when it is dropped.
@@ -72,6 +72,58 @@ fn objects_of_an_arc_stay_there() {
     assert_eq!((Arc::strong_count(&object), times(&drops)), (1, 0));
     let owner: Owner<Tracked<'_>> = object.into();
     drop(owner);
+    assert_eq!(times(&drops), 1);
+}
+
+#[test]
+fn objects_in_a_domain() {
+    let drops = AtomicU32::new(0);
+    let domain = Domain::builder().build().expect("a domain");
+    let owner = Owner::in_domain(&domain, Tracked(&drops)).expect("memory");
+    let weak = owner.downgrade();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            let mine = owner.share();
+            scope.spawn(move || {
+                for _ in 0..1000 {
+                    drop(mine.clone());
+                }
+                mine
+            });
+        }
+    });
+    let last: PercidArc<Tracked<'_>, Domain> = weak.upgrade_live().expect("live");
+    drop(owner);
+    assert!(weak.upgrade_live().is_none() && !last.is_live());
+    assert_eq!((times(&drops), domain_arena_stats(&domain).words), (0, 1));
+    drop(last);
+    assert_eq!(times(&drops), 1);
+    assert!(weak.upgrade().is_none());
+    // The count goes with the last weak reference.
+    drop(weak);
+    assert_eq!(domain_arena_stats(&domain).words, 0);
+}
+
+/// A reference that is lost with its thread is counted for ever; one that a panic drops is
+/// not.
+#[test]
+fn threads_that_end_with_references() {
+    let drops = AtomicU32::new(0);
+    let (panicked, lost) = (Owner::new(Tracked(&drops)), Owner::new(Tracked(&drops)));
+    std::thread::scope(|scope| {
+        let mine = panicked.share();
+        let thread = scope.spawn(move || {
+            let _mine = mine;
+            // Not `panic!`, which would print a message.
+            std::panic::resume_unwind(Box::new(7));
+        });
+        assert!(thread.join().is_err());
+        let mine = lost.share();
+        scope.spawn(move || std::mem::forget(mine));
+    });
+    drop(panicked);
+    assert_eq!(times(&drops), 1);
+    drop(lost);
     assert_eq!(times(&drops), 1);
 }
 

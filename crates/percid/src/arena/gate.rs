@@ -94,9 +94,9 @@ impl Gate {
         if is_inline(self.at()) && stripes > gate {
             // Ordering: Release pairs with the Acquire of sections: the stripes are open.
             // A failure says that somebody else has raised or closed it.
-            let _ =
-                self.gate
-                    .compare_exchange(gate, stripes, Ordering::Release, Ordering::Relaxed);
+            let _ = self
+                .gate
+                .compare_exchange(gate, stripes, Ordering::Release, Ordering::Relaxed);
         }
     }
 }
