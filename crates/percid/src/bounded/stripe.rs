@@ -1,9 +1,9 @@
 //! A stripe's words, and what is done to them.
 
-use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use percid_rseq::section::{self, Index, WordAddress};
-use percid_rseq::{Refusal, membarrier, portable};
+use percid_rseq::{Refusal, portable};
 
 use crate::arena::{Operation, StripeOwner, StripeRef};
 
@@ -48,18 +48,4 @@ pub(super) fn add_to(word: &AtomicU64, n: i64) {
 
 pub(super) fn is_of_cid(stripe: &StripeRef<'_>) -> bool {
     matches!(stripe.owner(), StripeOwner::Cid(_))
-}
-
-/// Whether what stripes were promised can be taken from them again. Asked once.
-pub(super) fn can_fence() -> bool {
-    static ANSWER: AtomicU8 = AtomicU8::new(0);
-    // Ordering: Relaxed. The answer is the number itself.
-    match ANSWER.load(Ordering::Relaxed) {
-        0 => {
-            let can = membarrier::fence().is_ok();
-            ANSWER.store(1 + u8::from(can), Ordering::Relaxed);
-            can
-        }
-        known => known == 2,
-    }
 }
