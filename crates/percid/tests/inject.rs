@@ -5,11 +5,13 @@
 mod support;
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use percid::{Counter, Ref, Source, backend};
+use percid::{Counter, Operation, Ref, Room, Source, backend};
 use percid_rseq::inject::{POINTS, aborts, disarm, set_delay};
+use percid_rseq::section::{self, Index, WordAddress};
+use percid_rseq::{Refusal, portable};
 use support::{allowed_cpus, handle, pin_to, under_signals};
 
 /// Delays are the process's: one test at a time.
@@ -125,8 +127,25 @@ fn move_all_threads(cpu: usize) {
     }
 }
 
-/// The negative control: the same adds without the kernel's protection lose
-/// updates, so the tests above could have failed.
+/// An add that can be cut in two on every architecture.
+struct AddInSteps;
+
+impl Operation for AddInSteps {
+    type Output = ();
+
+    unsafe fn run<I: Index, const SHIFT: u32>(
+        &self,
+        index: I,
+        first: WordAddress,
+    ) -> Result<(), Refusal> {
+        static FLAG: AtomicU32 = AtomicU32::new(1);
+        // SAFETY: the caller's contract.
+        unsafe { section::add_if::<I, SHIFT>(index, first, &FLAG, 1, 1) }
+    }
+}
+
+/// The negative control: such adds without the kernel's protection lose updates, so the
+/// tests above could have failed.
 #[test]
 fn unprotected_sections_lose_updates() {
     let _alone = ALONE.lock();
@@ -142,14 +161,23 @@ fn unprotected_sections_lose_updates() {
     // All on one CPU, where they get in each other's way on any machine.
     let round = || {
         pin_to(allowed_cpus()[0]);
-        let counter = Counter::new();
+        let room = Room::new(1);
+        let add = || {
+            // SAFETY: the room has a word, which nobody else changes.
+            if unsafe { room.run(&AddInSteps) }.is_err() {
+                portable::add(&room.fallback().expect("memory").words()[0], 1);
+            }
+        };
         std::thread::scope(|scope| {
             for _ in 0..threads {
-                scope.spawn(|| (0..ADDS).for_each(|_| counter.add(1)));
+                scope.spawn(|| (0..ADDS).for_each(|_| add()));
             }
         });
+        let words = room
+            .stripes()
+            .map(|stripe| portable::load(&stripe.words()[0]));
         (threads * ADDS)
-            .checked_sub(counter.sum())
+            .checked_sub(words.sum())
             .filter(|&lost| lost > 0)
     };
     let rounds = || (0..ROUNDS).find_map(|_| round());

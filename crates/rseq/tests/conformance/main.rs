@@ -173,7 +173,9 @@ fn unprotected_cells_are_found() {
     }
     for (operation, make) in OPERATIONS {
         // One store, one instruction: nothing to tear.
-        if operation != "increment" {
+        let is_whole =
+            operation == "increment" || cfg!(target_arch = "x86_64") && operation == "add";
+        if !is_whole {
             shows_unprotected(operation, make, By::Cpu);
         }
     }
