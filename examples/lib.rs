@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `metrics_server` | an HTTP server whose metrics are statics, scraped under load |
 //! | `opentelemetry` | counters that OpenTelemetry asks by callbacks |
+//! | `connections` | a server whose connections keep their configuration, and which ends when they have |
 //! | `allocator` | a global allocator on pools: this repository's benchmarks run on it |
 //! | `requests` | static counters that any thread adds to, checked against a sequential pass |
 //! | `stack` | Treiber's stack: a guard makes compare-and-exchange on pointers right |
