@@ -44,9 +44,13 @@
 //!
 //! # Fork and signals
 //!
-//! No function here takes a lock, and only making or joining a [`Domain`], and making
-//! what is in one, allocate from the heap; so counting works in signal handlers, before `main` and in destructors of thread-locals. A child of
-//! `fork` starts with its parent's counts and counts on by itself. Between
+//! Counting takes no lock and allocates nothing from the heap, from the first use on: so
+//! it works in signal handlers, before `main` and in destructors of thread-locals. So do
+//! pools of memory and references. What allocates or waits says so: making and joining a
+//! [`Domain`], and making what is in one; new sets of labels; new values of a [`PerCid`];
+//! write locks; ending a [`Ref`].
+//!
+//! A child of `fork` starts with its parent's counts and counts on by itself. Between
 //! `vfork` and `exec` use nothing of this crate: the child shares its parent's
 //! registration, and nothing can see that.
 //!

@@ -30,7 +30,7 @@ impl WordAddress {
         WordAddress(eighth)
     }
 
-    /// The word that stands `words` words after this one.
+    /// The word that stands so many words after this one.
     #[inline]
     #[must_use]
     pub const fn offset(self, words: usize) -> WordAddress {
@@ -61,6 +61,30 @@ pub struct Cpu<'a> {
 }
 
 /// The id that a table holds for the CPU, below a limit.
+///
+/// ```
+/// use core::sync::atomic::{AtomicU32, AtomicU64};
+/// use percid_rseq::section::{self, Slot, Table, TableHead, WordAddress};
+///
+/// /// A head, and a slot for each of four CPUs.
+/// #[repr(C)]
+/// struct FourCpus(TableHead, [Slot; 4]);
+/// static TABLE: FourCpus = FourCpus(
+///     TableHead { cpus: 4, limit: AtomicU32::new(4) },
+///     // Every CPU has its own number as its id.
+///     [Slot(AtomicU64::new(0)), Slot(AtomicU64::new(1)), Slot(AtomicU64::new(2)), Slot(AtomicU64::new(3))],
+/// );
+/// static WORDS: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
+///
+/// // SAFETY: four slots follow the head, for ever.
+/// let table = unsafe { Table::new((&raw const TABLE).cast()) };
+/// let word = WordAddress::new(WORDS[0].as_ptr());
+/// let _ = percid_rseq::enter_thread();
+/// // SAFETY: four words, 8 bytes apart, that sections only change.
+/// let done = section::retry(|| unsafe { section::increment::<_, 3>(table, word) });
+/// // Refused on a fifth CPU, and where there are no sections.
+/// println!("{done:?}");
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Table<'a> {
     #[allow(dead_code, reason = "read by the bodies of sections only")]

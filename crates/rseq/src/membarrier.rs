@@ -98,6 +98,13 @@ pub fn fence() -> Result<(), BarrierError> {
 /// Ids move between CPUs: this is for what belongs to a CPU (a table's slot),
 /// never for what belongs to an id.
 ///
+/// ```
+/// use percid_rseq::membarrier::{self, BarrierError};
+///
+/// // The kernel would call that a success.
+/// assert_eq!(membarrier::fence_cpu(u32::MAX), Err(BarrierError::NoSuchCpu(u32::MAX)));
+/// ```
+///
 /// # Errors
 ///
 /// See [`BarrierError`]. Nothing is ordered then.

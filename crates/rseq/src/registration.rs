@@ -86,6 +86,13 @@ impl core::error::Error for RegistrationError {}
 /// Where libc has no area this registers one for the calling thread, to see
 /// whether the kernel lets it.
 ///
+/// ```
+/// match percid_rseq::registration() {
+///     Ok(found) => println!("{:?} registers {} bytes", found.owner, found.size),
+///     Err(why) => println!("no sections here: {why}"),
+/// }
+/// ```
+///
 /// # Errors
 ///
 /// Why the calling thread cannot run sections. Where libc owns the areas this
@@ -103,6 +110,15 @@ pub fn registration() -> Result<Registration, RegistrationError> {
 /// Sections of a thread that has not entered return
 /// [`Refusal::NotRegistered`](crate::Refusal::NotRegistered). Entering again is
 /// allowed and cheap.
+///
+/// ```
+/// std::thread::spawn(|| match percid_rseq::enter_thread() {
+///     Ok(()) => assert!(percid_rseq::thread_ids().is_some()),
+///     Err(why) => println!("this thread uses the fallback: {why}"),
+/// })
+/// .join()
+/// .unwrap();
+/// ```
 ///
 /// # Errors
 ///

@@ -39,11 +39,39 @@
 //! pointer and copy what it leads to. All that they need of a thread is that it is
 //! registered, so that a [`fence`](crate::membarrier::fence) restarts them.
 //!
+//! # Example
+//!
+//! ```
+//! use core::sync::atomic::{AtomicU32, AtomicU64};
+//! use percid_rseq::enter_thread;
+//! use percid_rseq::section::{self, MmCid, WordAddress};
+//!
+//! /// 64 bytes: a length, and room for seven words.
+//! #[repr(align(64))]
+//! struct Stripe([AtomicU64; 8]);
+//! static STRIPES: [Stripe; 8] = [const { Stripe([const { AtomicU64::new(0) }; 8]) }; 8];
+//! static LIMIT: AtomicU32 = AtomicU32::new(8);
+//!
+//! let stack = WordAddress::new(STRIPES[0].0[0].as_ptr());
+//! let index = MmCid { limit: &LIMIT };
+//! let _ = enter_thread();
+//! // SAFETY: eight stripes of 64 bytes, each a length and seven words, for sections only.
+//! match section::retry(|| unsafe { section::array_push::<_, 6>(index, stack, 7, 42) }) {
+//!     // By now the thread may have another id, whose stack is empty.
+//!     Ok(()) => match section::retry(|| unsafe { section::array_pop::<_, 6>(index, stack) }) {
+//!         Ok(popped) => assert_eq!(popped, 42),
+//!         Err(refusal) => println!("nothing popped: {refusal}"),
+//!     },
+//!     // No sections here, or an id above the limit: that is for the fallback.
+//!     Err(refusal) => println!("nothing pushed: {refusal}"),
+//! }
+//! ```
+//!
 //! # Cost
 //!
 //! An increment is five loads (the thread's area, registration, id, limit, the
 //! word) and two plain stores (the section's descriptor and the word); no atomic
-//! read-modify-write, no fence. About twice an increment of a thread-local.
+//! read-modify-write, no fence. About three times an increment of a thread-local.
 //!
 //! # Memory model
 //!
