@@ -18,7 +18,10 @@ const MOST_THREADS: usize = 1024;
 #[command(name = "percid", version, arg_required_else_help = true)]
 #[command(
     after_help = "Exit codes: 0 done; 1 failed, or slower than before; 2 bad usage or input; \
-        3 no sections on this host, percid uses its fallback"
+        3 no sections on this host, percid uses its fallback\n\
+        Environment: PERCID_BACKEND=fallback or =table chooses how ids are had, \
+        PERCID_POSSIBLE_CPUS=N has room for a larger machine, PERCID_TRIAL=skip leaves out \
+        the trial of the kernel, NO_COLOR the colours"
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -36,6 +39,8 @@ enum Command {
     /// Simulate policies for ids on machines of any size
     #[command(subcommand)]
     Sim(sim::args::Sim),
+    /// Show the counters of a file that processes share, live or once
+    Top(Top),
     /// Print a script that completes this command line
     Completions {
         /// The shell that reads it
@@ -47,8 +52,6 @@ enum Command {
         #[arg(value_name = "COMMAND")]
         command: Vec<String>,
     },
-    /// Show the counters of a file that processes share, live or once
-    Top(Top),
     /// One measurement that needs a process of its own
     #[command(name = measure::MEASURE, hide = true)]
     Measure {

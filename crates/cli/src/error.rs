@@ -64,7 +64,7 @@ pub(crate) enum Error {
     NoCommand { name: String },
     #[error("the measurement was stopped: {0}")]
     Measure(#[from] percid_benches::Error),
-    #[error("cannot show the counters of '{}': {why}", path.display())]
+    #[error("cannot show the counters of '{}': {why}{}", path.display(), remedy(why))]
     Counters {
         path: PathBuf,
         why: percid::file::FileError,
@@ -77,14 +77,16 @@ pub(crate) enum Error {
     UnknownStand { name: String, known: String },
     #[error("nothing was simulated: {0}")]
     Sim(#[from] percid_sim::Error),
-    #[error("cannot read the trace '{}': {why}", path.display())]
+    #[error("cannot read the trace '{}': {why}; name a file with the output of perf sched script", path.display())]
     NoTrace { path: PathBuf, why: io::Error },
     #[error("'{}', {why}", path.display())]
     Trace {
         path: PathBuf,
         why: percid_sim::TraceError,
     },
-    #[error("the trace has no thread '{name}'")]
+    #[error(
+        "the trace has no thread '{name}'; leave --process away to look at the busiest process"
+    )]
     NoProcess { name: String },
     #[error("cannot make a table with commas: {0}")]
     Csv(#[from] csv::Error),
@@ -94,6 +96,14 @@ pub(crate) enum Error {
     Output(io::Error),
     #[error("cannot put the answer into JSON: {0}")]
     Json(#[from] serde_json::Error),
+}
+
+/// What to do about a file that the system does not open; the others say it themselves.
+fn remedy(why: &percid::file::FileError) -> &'static str {
+    match why {
+        percid::file::FileError::System { .. } => "; name a file that percid::file::Arena has made",
+        _ => "",
+    }
 }
 
 impl Error {

@@ -1,6 +1,6 @@
 //! What describes the command line to shells and to `man`.
 
-use clap::CommandFactory;
+use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 
 use crate::args::Arguments;
@@ -10,10 +10,18 @@ use crate::output::Output;
 
 /// Prints what makes a shell complete it.
 pub(crate) fn completions(shell: Shell, output: &mut Output) -> Result<Exit, Error> {
-    let mut command = Arguments::command();
+    let mut command = visible(&Arguments::command());
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command, "percid", &mut script);
     print(script, output)
+}
+
+/// The command line without what is for the program itself: no shell shall offer that.
+fn visible(whole: &Command) -> Command {
+    let shown = whole.get_subcommands().filter(|one| !one.is_hide_set());
+    Command::new("percid")
+        .version(env!("CARGO_PKG_VERSION"))
+        .subcommands(shown.cloned())
 }
 
 /// Prints the page of the program, or of one of its commands.

@@ -15,6 +15,7 @@ fn every_shell_has_completions() {
         for word in ["doctor", "bench", "compare", "report", "completions"] {
             assert!(said.out.contains(word), "{word} for {shell}");
         }
+        assert!(!said.out.contains("__measure"), "for {shell}");
         assert_eq!(said.err, "");
     }
     let said = run(&mut percid(&["completions", "cmd"]));

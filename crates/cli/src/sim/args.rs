@@ -26,11 +26,11 @@ pub(crate) enum Sim {
 pub(crate) struct Run {
     /// What the threads do; percid sim list shows the workloads
     pub(crate) workload: Kind,
-    #[command(flatten)]
-    pub(crate) machine: Shape,
     /// CPUs of the machine, from 1 to 8192
     #[arg(long, value_name = "N", default_value = "64")]
     pub(crate) cpus: u32,
+    #[command(flatten)]
+    pub(crate) machine: Shape,
     /// Threads [default: what suits the workload and the machine]
     #[arg(long, value_name = "N", default_value = "0", hide_default_value = true)]
     pub(crate) threads: u32,
@@ -116,11 +116,11 @@ pub(crate) struct Trace {
     /// is switched to most often]
     #[arg(long, value_name = "NAME")]
     pub(crate) process: Option<String>,
-    #[command(flatten)]
-    pub(crate) machine: Shape,
     /// CPUs of the machine [default: those of the trace]
     #[arg(long, value_name = "N")]
     pub(crate) cpus: Option<u32>,
+    #[command(flatten)]
+    pub(crate) machine: Shape,
     #[command(flatten)]
     pub(crate) what: What,
 }
