@@ -201,6 +201,36 @@ pub fn fences() -> bool {
     }
 }
 
+/// A [fence](percid_rseq::membarrier::fence) of this process's sections, if they are aborted
+/// by it: see [`fences`].
+///
+/// ```
+/// if let Err(why) = percid_cid::fence() {
+///     println!("what sections hold cannot be taken: {why}");
+/// }
+/// ```
+///
+/// # Errors
+///
+/// As the fence's; `Unsupported`, too, where the trial has found that it aborts nothing.
+///
+/// # Cost
+///
+/// The fence's, and the first time what `fences` costs.
+///
+/// # Fork and signals
+///
+/// As [`backend`].
+pub fn fence() -> Result<(), BarrierError> {
+    membarrier::fence()?;
+    // Where there are no sections there is nothing to try.
+    if backend().source == Source::Thread || fences() {
+        Ok(())
+    } else {
+        Err(BarrierError::Unsupported)
+    }
+}
+
 /// Whether there can be tables: ids can be moved, and a child of `fork` finds out that
 /// they are not its own.
 pub(crate) fn tables() -> bool {

@@ -41,7 +41,9 @@ mod sync;
 mod thread;
 
 #[cfg(not(loom))]
-pub use backend::{BACKEND_VARIABLE, Backend, Reason, Source, TRIAL_VARIABLE, backend, fences};
+pub use backend::{
+    BACKEND_VARIABLE, Backend, Reason, Source, TRIAL_VARIABLE, backend, fence, fences,
+};
 #[cfg(not(loom))]
 pub use domain::{Bound, Domain, DomainBuilder, DomainError, DomainStats, Joined};
 #[cfg(not(loom))]

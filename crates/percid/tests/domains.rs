@@ -5,7 +5,11 @@ mod support;
 
 use std::time::Duration;
 
-use percid::{Bound, Counter, Domain, Reason, Source, arena_stats, backend, domain_arena_stats};
+use percid::{
+    Bound, Counter, Domain, PerCid, PerCidError, Reason, Source, arena_stats, backend,
+    domain_arena_stats,
+};
+use percid_rseq::membarrier::BarrierError;
 use support::{Random, allowed_cpus, forbid, in_child, pin_to};
 
 /// Counts from threads that join and are moved, and checks the total.
@@ -198,6 +202,14 @@ fn with_fences_that_abort_nothing_a_domain_counts_by_thread() {
     counts_exactly(&domain, 4);
     assert_eq!(domain.stats().acquisitions, 0);
     assert_ne!(backend().source, Source::Table);
+    // Nor is a walk over values of cids, or over magazines, safe behind them.
+    if backend().source == Source::MmCid {
+        assert_eq!(percid_cid::fence(), Err(BarrierError::Unsupported));
+        let values = PerCid::new(|| 1);
+        assert_eq!(values.with(|value| *value), Ok(1));
+        let refused = Err(PerCidError::NoFence(BarrierError::Unsupported));
+        assert_eq!(values.for_each(|_| ()), refused);
+    }
 }
 
 /// What a domain costs on a machine with 512 possible CPUs, arenas excluded.

@@ -4,7 +4,8 @@ use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 
-use percid_rseq::membarrier::{self, BarrierError};
+use percid_cid::fence;
+use percid_rseq::membarrier::BarrierError;
 use percid_rseq::portable::TOP;
 
 use super::blocks::{Block, Chain, ITEMS};
@@ -234,7 +235,7 @@ impl<S: Scope> Magazines<S> {
                 taken.words += self.take_by_thread(&it, source);
             }
         }
-        let fenced = if closed { membarrier::fence() } else { Ok(()) };
+        let fenced = if closed { fence() } else { Ok(()) };
         for it in self.magazines().filter(|it| it.cid.is_some()) {
             let state = it.control(STATE).load(Ordering::Relaxed);
             if state & CLOSING == 0 {

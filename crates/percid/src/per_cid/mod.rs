@@ -33,8 +33,9 @@ use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, compiler_fence};
 use std::thread;
 
+use percid_cid::fence;
 use percid_rseq::Refusal;
-use percid_rseq::membarrier::{self, BarrierError};
+use percid_rseq::membarrier::BarrierError;
 use percid_rseq::section::{self, Index, WordAddress};
 
 use self::entered::Entered;
@@ -313,7 +314,7 @@ impl<T, I: Fn() -> T> PerCid<T, I> {
         let entered = Entered::new(ptr::from_ref(self).cast());
         let _entered = entered.enter().ok_or(PerCidError::Entered)?;
         let _walk = Walk::begin(self);
-        let fenced = membarrier::fence();
+        let fenced = fence();
         if let Err(why) = fenced
             && self.cids().next().is_some()
         {

@@ -6,8 +6,8 @@ use core::fmt;
 use core::ptr::NonNull;
 use core::time::Duration;
 
-use percid_cid::{Backend, Domain, backend};
-use percid_rseq::membarrier::{self, BarrierError};
+use percid_cid::{Backend, Domain, backend, fence};
+use percid_rseq::membarrier::BarrierError;
 
 use super::check;
 use super::chunks::{Chunks, Shape};
@@ -431,7 +431,7 @@ impl Mode {
     pub(crate) fn here() -> Mode {
         Mode {
             backend: backend(),
-            fence: membarrier::fence(),
+            fence: fence(),
         }
     }
 }
