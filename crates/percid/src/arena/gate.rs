@@ -21,8 +21,9 @@
 //! entered with. So who closes the gate and fences has all that was ever added in the
 //! stripes, and is alone with them until it is opened again.
 //!
-//! A section whose id is not below `n` goes out of line, once: `n` is raised there to what
-//! the arena's limit has become. That may be done to any open gate, by anybody.
+//! A section whose id is not below `n` goes out of line, a time or two: `n` is raised there
+//! to what the arena's limit has become. That may be done to any open gate, by anybody.
+//! Before the add: after a put the gate may be gone with its object.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -87,16 +88,21 @@ impl Gate {
         unsafe { process::run(layout, index, &add) }
     }
 
-    /// Lets sections of all stripes that are open by now add inline, if the gate still is
-    /// as it was.
-    fn raise(&self, gate: u32) {
+    /// Lets sections of all stripes that are open by now add inline, if the gate is as it
+    /// was; what it is now.
+    fn raise(&self, gate: u32) -> u32 {
         let stripes = arena().published(Kind::Cid);
-        if is_inline(self.at()) && stripes > gate {
-            // Ordering: Release pairs with the Acquire of sections: the stripes are open.
-            // A failure says that somebody else has raised or closed it.
-            let _ = self
-                .gate
-                .compare_exchange(gate, stripes, Ordering::Release, Ordering::Relaxed);
+        if gate == CLOSED || !is_inline(self.at()) || stripes <= gate {
+            return gate;
+        }
+        // Ordering: Release pairs with the Acquire of sections: the stripes are open.
+        // A failure says that somebody else has raised or closed it: Acquire, as there.
+        match self
+            .gate
+            .compare_exchange(gate, stripes, Ordering::Release, Ordering::Acquire)
+        {
+            Ok(_) => stripes,
+            Err(now) => now,
         }
     }
 }
@@ -128,15 +134,13 @@ impl Gated for Gate {
         for _ in 0..ATTEMPTS {
             // Ordering: Acquire pairs with the Release of `open`: who sees the gate open
             // sees the place, and the pages that were opened for it.
-            let gate = self.gate.load(Ordering::Acquire);
+            let gate = self.raise(self.gate.load(Ordering::Acquire));
             if gate == CLOSED {
                 break;
             }
             match self.add_out_of_line(gate, n) {
-                Ok(()) => {
-                    self.raise(gate);
-                    return true;
-                }
+                // Nothing of `self` is touched any more: it may have been a put.
+                Ok(()) => return true,
                 // Raised or closed meanwhile.
                 Err(Refusal::Mismatch) => {}
                 Err(_) => break,

@@ -8,9 +8,10 @@ pub(crate) trait Gated {
     fn is_new(&self) -> bool;
     /// Whether sections may add; exact for who switches.
     fn is_open(&self) -> bool;
-    /// Adds in one section, if the gate is open.
+    /// Adds in one section, if the gate is open. Nothing of `self` is touched after that:
+    /// it may be gone.
     fn add(&self, n: u64) -> bool;
-    /// The same, as often as it takes. `false`: it is closed, or this thread cannot run
+    /// The same, tried a few times. `false`: it is closed, or this thread cannot run
     /// sections, or not now.
     fn add_slow(&self, n: u64) -> bool;
     /// Zeroes the stripes of a closed gate, or gives it some; whether it has any. For who
