@@ -154,7 +154,7 @@ pub use refs::RefError;
 #[cfg(not(loom))]
 pub use refs::{Held, Owner, PercidArc, PercidWeak, Ref};
 #[cfg(not(loom))]
-pub use room::Room;
+pub use room::{Place, Room};
 #[cfg(not(loom))]
 pub use scope::{Process, Scope};
 #[cfg(not(loom))]

@@ -6,7 +6,9 @@ use core::sync::atomic::AtomicU64;
 use percid_cid::Domain;
 use percid_rseq::Refusal;
 
-use crate::arena::{ArenaError, LONGEST_RUN, Operation, Run, ScopedRun, StripeRef, Stripes};
+use crate::arena::{
+    ArenaError, LONGEST_RUN, Operation, Run, ScopedRun, StripeRef, Stripes, run_once,
+};
 use crate::scope::{Process, Scope, Several};
 
 /// Consecutive words in every stripe, for authors of structures.
@@ -106,6 +108,48 @@ impl Room {
         Ok(Room {
             words: Run::try_new(words)?,
         })
+    }
+}
+
+impl Room {
+    /// Where sections find a word and those after it, for a fast path to keep beside what
+    /// it works on.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such word.
+    #[must_use]
+    pub fn place(&self, word: u32) -> Place {
+        assert!(word < self.len(), "beyond the room");
+        Place(self.words.place(word))
+    }
+}
+
+/// Where a word of a [`Room`] is: four bytes, for a fast path that has no room for more.
+///
+/// Its own slow half comes to the room. Nothing of an operation is kept in memory for a
+/// second attempt.
+///
+/// # Cost
+///
+/// [`run_once`](Place::run_once) is the section, and no load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place(u32);
+
+impl Place {
+    /// Runs an operation in a section once, on the words from this one on.
+    ///
+    /// # Errors
+    ///
+    /// As [`Room::run`]; more often, and always where the ids are not the kernel's.
+    ///
+    /// # Safety
+    ///
+    /// As [`Room::run`], of the room that this is a place of, which is still there.
+    #[inline(always)]
+    pub unsafe fn run_once<O: Operation>(self, operation: &O) -> Result<O::Output, Refusal> {
+        // SAFETY: the caller's contract.
+        unsafe { run_once(self.0, operation) }
     }
 }
 

@@ -63,6 +63,13 @@ impl Handle {
         (handle.cast_signed() > 0).then(|| WordAddress::from_eighth(handle as usize))
     }
 
+    /// The same as a number, an eighth of the address; 0: nowhere inline.
+    pub(super) fn eighth(&self) -> u32 {
+        // Ordering: Acquire, as in `in_sections`.
+        let handle = self.0.load(Ordering::Acquire);
+        if handle.cast_signed() > 0 { handle } else { 0 }
+    }
+
     /// Where it is by now.
     pub(super) fn place(&self) -> Option<Place> {
         // Ordering: Acquire, as in `in_sections`.

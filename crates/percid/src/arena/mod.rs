@@ -66,7 +66,7 @@ pub use operation::Operation;
 #[cfg(not(loom))]
 pub use process::arena_stats;
 #[cfg(not(loom))]
-pub(crate) use run::Run;
+pub(crate) use run::{Run, run_once};
 #[cfg(not(loom))]
 pub use scoped::domain_arena_stats;
 #[cfg(not(loom))]

@@ -4,6 +4,7 @@ use core::sync::atomic::AtomicU64;
 
 use percid_cid::backend;
 use percid_rseq::Refusal;
+use percid_rseq::section::WordAddress;
 
 use super::ArenaError;
 use super::handle::{Handle, Place};
@@ -104,6 +105,14 @@ impl Run {
         unsafe { self.run_slow(&operation, value) }
     }
 
+    /// Where sections reach a word inline, in eighths of an address; 0: nowhere.
+    pub(crate) fn place(&self, word: u32) -> u32 {
+        match self.handle.eighth() {
+            0 => 0,
+            first => first + word,
+        }
+    }
+
     /// What it was refused for, unless there is a value.
     #[cold]
     #[inline(never)]
@@ -178,4 +187,26 @@ fn in_arena(place: Place) -> (Layout<STRIPE_SHIFT>, u32) {
         Place::Sections(layout, first) | Place::ByThread(layout, first) => (layout, first),
         Place::Standby(_) => unreachable!("asked for without standby words"),
     }
+}
+
+/// Runs an operation once, on the words from a place on.
+///
+/// # Errors
+///
+/// The operation's own answer. Anything else: [`run`](Run::run) may know how.
+///
+/// # Safety
+///
+/// As [`run`](Run::run), of the run that the place is of.
+#[inline(always)]
+pub(crate) unsafe fn run_once<O: Operation>(
+    place: u32,
+    operation: &O,
+) -> Result<O::Output, Refusal> {
+    if place == 0 {
+        return Err(Refusal::Unsupported);
+    }
+    let first = WordAddress::from_eighth(place as usize);
+    // SAFETY: as in `run`.
+    unsafe { operation.run::<_, STRIPE_SHIFT>(process::index(), first) }
 }

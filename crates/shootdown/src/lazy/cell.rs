@@ -1,18 +1,19 @@
 //! A cell that holds a shared value, and hands out leases.
 
+use percid::Place;
+
+use super::domain::LazyDomain;
+use super::home::Home;
+use super::lease::{Lease, leave_unused};
+use super::object::{BIAS, Header, name_of};
+use super::protocol::{Install, Slot, drive};
+use super::real::Real;
+use super::shared::Shared;
+use super::slots::WAYS;
 use core::fmt;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU64, Ordering};
-use std::sync::Arc;
-
-use super::domain::LazyDomain;
-use super::inner::{Inner, Real};
-use super::lease::Lease;
-use super::object::{BIAS, Header, name_of};
-use super::protocol::{Install, Slot, drive};
-use super::shared::Shared;
-use super::slots::WAYS;
 
 /// A value that many threads read, and that is replaced now and then: a configuration, a
 /// routing table, the state of a tenant.
@@ -32,15 +33,15 @@ use super::slots::WAYS;
 ///
 /// # Cost
 ///
-/// A load that finds the value in its cid's slot: two loads of the cell and one section,
-/// and one more for the lease's drop; no atomic read-modify-write and no fence. The first
-/// load of a value by each cid: five read-modify-writes. A store: two of them, and, if a
-/// slot has cached the old value, one fence of all running threads (about 10
-/// microseconds).
+/// A load that finds the value in its cid's slot: one section and two loads; the lease's
+/// drop: a store and a load; no atomic read-modify-write and no fence. The first load of a
+/// value by each cid: six read-modify-writes. A store: one, and, if a slot has cached the
+/// old value, some more and one fence of all running threads (about 10 microseconds).
 ///
 /// # Fallback
 ///
-/// Where there are no sections or no fences: see [`LazyDomain`].
+/// Where there are no sections or no fences: see [`LazyDomain`]. Where the ids are those
+/// of a table, a load is two sections.
 ///
 /// # Panics
 ///
@@ -60,19 +61,27 @@ pub struct LazyCell<T> {
     /// The object's address, 64 bytes as the unit, and above it the readers that have
     /// counted themselves here and not yet in the object.
     word: AtomicU64,
-    way: usize,
-    domain: Arc<Inner>,
+    /// Where the slot is that is tried first.
+    place: Place,
+    way: u32,
+    home: &'static Home,
     value: PhantomData<Shared<T>>,
 }
 
 /// One reader that has counted itself outside. There are fewer than four million threads,
 /// so the count ends in the word.
-const OUTSIDE: u64 = 1 << 42;
+const OUTSIDE: u64 = 1 << (64 - READERS);
+
+/// Bits of the count of readers.
+const READERS: u32 = 22;
+
+/// The unit of addresses, in bits.
+const UNIT: u32 = 6;
 
 /// The object in a word.
 #[inline(always)]
 fn object_in(word: u64) -> u64 {
-    (word << 22) >> 16
+    (word << READERS) >> (READERS - UNIT)
 }
 
 fn header_in(word: u64) -> NonNull<Header> {
@@ -81,7 +90,7 @@ fn header_in(word: u64) -> NonNull<Header> {
 }
 
 fn word_of(header: NonNull<Header>) -> u64 {
-    name_of(header).0 >> 6
+    name_of(header).0 >> UNIT
 }
 
 impl<T: Send + Sync + 'static> LazyCell<T> {
@@ -99,123 +108,135 @@ impl<T> LazyCell<T> {
         let header = value.into_header();
         // SAFETY: its counted reference is this cell's now.
         let object = unsafe { header.as_ref() };
-        let domain: *const Inner = object.domain();
-        object.count.fetch_add(BIAS - 1, Ordering::Relaxed);
-        // SAFETY: domains are made as Arcs, and the object has a reference.
-        let domain = unsafe {
-            Arc::increment_strong_count(domain);
-            Arc::from_raw(domain)
-        };
+        let home = object.home();
+        object.show();
+        let way = home.hold();
         LazyCell {
             word: AtomicU64::new(word_of(header)),
-            way: domain.next_way(),
-            domain,
+            place: home.slots.place(home.slots.first(way)),
+            way: way as u32,
+            home,
             value: PhantomData,
         }
     }
 
     /// The value, by a lease.
-    #[inline]
-    pub fn load(&self) -> Lease<T> {
-        // Ordering: Acquire pairs with the Release of stores: what the object is.
-        let word = self.word.load(Ordering::Acquire);
-        let object = object_in(word);
-        if let Some(slot) = self.domain.slots.hit(self.way, object) {
-            return self.hit(slot, object);
-        }
-        self.load_slow()
-    }
-
-    /// A slot was taken that holds what the cell held before.
-    // Ordering: Acquire. It need not be ordered after the section's commit for others: the
-    // shootdown of the object comes after a store to the cell and has a fence. If this load
-    // comes before that fence, so does the commit, which the shootdown then sees.
     #[inline(always)]
-    fn hit(&self, slot: Slot, object: u64) -> Lease<T> {
-        let again = self.word.load(Ordering::Acquire);
-        if object_in(again) == object {
-            let header = core::ptr::with_exposed_provenance_mut(object as usize);
-            // SAFETY: an address that a cell held is not null. The slot is taken and holds
-            // the object, which therefore is not freed before it is left; the cell holds
-            // it, so it is of the cell's type.
+    pub fn load(&self) -> Lease<T> {
+        let Some(slot) = Slot::take(self.place) else {
+            return self.load_slow();
+        };
+        let held = slot.pointer();
+        // Ordering: Acquire pairs with the Release of stores: what the object is. It need
+        // not be ordered after the section's commit for others: the shootdown of the object
+        // comes after a store to the cell and has a fence. If this load comes before that
+        // fence, so does the commit, which the shootdown then sees.
+        let word = self.word.load(Ordering::Acquire);
+        // With readers counted outside it is another number, and the slow path's business.
+        if word << UNIT == held {
+            let header = core::ptr::with_exposed_provenance_mut(held as usize);
+            // SAFETY: what a cell holds is not null. The slot is taken and holds the
+            // object, unmarked, which therefore is not freed before it is left; the cell
+            // holds it, so it is of the cell's type.
             return unsafe { Lease::of_slot(NonNull::new_unchecked(header), slot) };
         }
-        self.hit_late(slot, object)
+        self.load_other(slot, held)
     }
 
-    /// The cell holds something else by now.
+    /// A slot was taken that holds something else, or so it looks.
     #[cold]
     #[inline(never)]
-    fn hit_late(&self, slot: Slot, object: u64) -> Lease<T> {
-        // SAFETY: taken, and not handed out.
-        if unsafe { self.domain.slots.leave(slot) }.is_err() {
-            // SAFETY: as above.
-            unsafe {
-                self.domain
-                    .leave_slow(slot, super::protocol::Object(object), false);
-            }
+    fn load_other(&self, slot: Slot, held: u64) -> Lease<T> {
+        match self.lease_of(slot, held) {
+            Ok(lease) => lease,
+            Err(slot) => match self.find(1) {
+                Some(lease) => {
+                    // SAFETY: taken, and not handed out.
+                    unsafe { leave_unused(slot) };
+                    lease
+                }
+                None => self.miss(Some((slot, held))),
+            },
         }
-        self.load_slow()
     }
 
-    /// Each way in turn; then a counted reference, and an idle slot for it.
+    /// No slot was taken: it is in use, or the section was refused.
     #[cold]
     #[inline(never)]
     fn load_slow(&self) -> Lease<T> {
-        let ways = || (0..WAYS).map(|turn| (self.way + turn) % WAYS);
-        if self.domain.caches {
-            let object = object_in(self.word.load(Ordering::Acquire));
-            for way in ways() {
-                let Some(slot) = self.domain.slots.hit(way, object) else {
-                    continue;
-                };
-                if object_in(self.word.load(Ordering::Acquire)) == object {
-                    let header = core::ptr::with_exposed_provenance_mut(object as usize);
-                    // SAFETY: as in `hit`.
-                    return unsafe { Lease::of_slot(NonNull::new_unchecked(header), slot) };
-                }
+        if !self.home.caches {
+            self.home.counts.misses.inc();
+            self.home.counts.counted.inc();
+            return Lease::counted(self.load_counted());
+        }
+        match self.find(0) {
+            Some(lease) => lease,
+            None => self.miss(None),
+        }
+    }
+
+    /// The ways after the first `skipped`, by their first words.
+    fn ways(&self, skipped: usize) -> impl Iterator<Item = usize> {
+        (skipped..WAYS).map(|turn| self.home.slots.first(self.way as usize + turn))
+    }
+
+    /// A lease by a slot that was taken, if the cell holds what it holds.
+    fn lease_of(&self, slot: Slot, held: u64) -> Result<Lease<T>, Slot> {
+        // Ordering: as in `load`.
+        if object_in(self.word.load(Ordering::Acquire)) != held {
+            return Err(slot);
+        }
+        let header = core::ptr::with_exposed_provenance_mut(held as usize);
+        // SAFETY: as in `load`.
+        Ok(unsafe { Lease::of_slot(NonNull::new_unchecked(header), slot) })
+    }
+
+    /// Looks for the value in this cid's other slots.
+    fn find(&self, skipped: usize) -> Option<Lease<T>> {
+        let slots = &self.home.slots;
+        let object = object_in(self.word.load(Ordering::Relaxed));
+        let mut ways = self.ways(skipped);
+        let first = ways.find(|&first| slots.peek(first) == Some(object))?;
+        let slot = slots.take(first)?;
+        match self.lease_of(slot, slot.pointer()) {
+            Ok(lease) => Some(lease),
+            Err(slot) => {
                 // SAFETY: taken, and not handed out.
-                if unsafe { self.domain.slots.leave(slot) }.is_err() {
-                    // SAFETY: as above.
-                    unsafe {
-                        self.domain
-                            .leave_slow(slot, super::protocol::Object(object), false);
-                    }
-                }
-                break;
+                unsafe { leave_unused(slot) };
+                None
             }
         }
-        self.domain.counts.misses.inc();
+    }
+
+    /// A counted reference, and an idle slot for it.
+    fn miss(&self, taken: Option<(Slot, u64)>) -> Lease<T> {
+        self.home.counts.misses.inc();
         let shared = self.load_counted();
-        if self.domain.caches {
-            let idle = ways().find_map(|way| {
-                let held = self.domain.slots.peek(way)?;
-                Some((self.domain.slots.hit(way, held)?, held))
-            });
-            if let Some((slot, held)) = idle {
-                return self.install(shared, slot, held);
+        let taken = taken.or_else(|| {
+            let slots = &self.home.slots;
+            let slot = self.ways(0).find_map(|first| slots.take(first))?;
+            Some((slot, slot.pointer()))
+        });
+        match taken {
+            Some((slot, held)) => self.install(shared, slot, held),
+            None => {
+                self.home.counts.counted.inc();
+                Lease::counted(shared)
             }
         }
-        self.domain.counts.counted.inc();
-        Lease::counted(shared)
     }
 
     /// Caches what is counted in a slot that was taken.
     fn install(&self, shared: Shared<T>, slot: Slot, held: u64) -> Lease<T> {
         let header = shared.into_header();
-        let clears = self.domain.policy.clear_bits;
+        slot.belongs_to(self.home);
+        let clears = self.home.policy.clears_bits();
         let install = Install::new(slot, held, name_of(header), clears);
         // The count is given back in there; from then on the slot holds the object.
-        drive(
-            install,
-            &mut Real {
-                inner: &self.domain,
-                force: false,
-            },
-        );
+        drive(install, &mut Real::new(self.home, false));
         // SAFETY: installed.
         let lease = unsafe { Lease::of_slot(header, slot) };
-        self.domain.tend(false);
+        self.home.tend(false);
         lease
     }
 
@@ -317,7 +338,7 @@ impl<T> LazyCell<T> {
         }
         // SAFETY: adopted by nobody: the cell's count becomes the caller's again.
         unsafe {
-            header.as_ref().count.fetch_sub(BIAS - 1, Ordering::Relaxed);
+            header.as_ref().hide();
             Err(Shared::from_header(header))
         }
     }
@@ -334,7 +355,7 @@ impl<T> LazyCell<T> {
     pub fn rcu(&self, mut update: impl FnMut(&T) -> T) -> Shared<T> {
         loop {
             let current = self.load();
-            let new = Shared::in_domain(&self.domain, update(&current));
+            let new = Shared::in_home(self.home, update(&current));
             if let Ok(old) = self.compare_and_swap(&current, new) {
                 return old;
             }
@@ -346,13 +367,12 @@ impl<T> LazyCell<T> {
         // SAFETY: counted.
         let object = unsafe { new.header().as_ref() };
         assert!(
-            core::ptr::eq(object.domain(), Arc::as_ptr(&self.domain)),
+            core::ptr::eq(object.home(), self.home),
             "a value of another domain"
         );
-        // Ordering: Relaxed: counted already.
-        object.count.fetch_add(BIAS - 1, Ordering::Relaxed);
-        if self.domain.policy.switch_away {
-            object.stale.store(0, Ordering::Relaxed);
+        object.show();
+        if self.home.slots.looks() {
+            object.stale.store(false, Ordering::Relaxed);
         }
         word_of(new.into_header())
     }
@@ -363,14 +383,12 @@ impl<T> LazyCell<T> {
         let header = header_in(old);
         // SAFETY: the cell's count is still there.
         let object = unsafe { header.as_ref() };
-        if self.domain.policy.switch_away {
-            object.stale.store(1, Ordering::Relaxed);
+        if self.home.slots.looks() {
+            object.stale.store(true, Ordering::Relaxed);
         }
-        let outside = old >> 42;
-        let given = BIAS - outside - kept;
-        // Ordering: AcqRel, as all counts.
-        if object.count.fetch_sub(given, Ordering::AcqRel) == given {
-            self.domain.condemn(object);
+        let given = BIAS - (old >> (64 - READERS)) - kept;
+        if object.give_back(given) {
+            self.home.condemn(object);
         }
     }
 }
@@ -411,6 +429,7 @@ impl<T> Drop for LazyCell<T> {
     fn drop(&mut self) {
         let word = *self.word.get_mut();
         self.settle(word, 0);
+        self.home.give_up();
     }
 }
 

@@ -1,13 +1,12 @@
 //! The domain of lazy references.
 
 use core::fmt;
-use core::sync::atomic::Ordering;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use percid::ArenaError;
 
 use super::cell::LazyCell;
-use super::inner::Inner;
+use super::home::Home;
 use super::policy::{Policy, ShootdownStats};
 use super::shared::Shared;
 
@@ -27,7 +26,8 @@ use super::shared::Shared;
 /// # Shapes and units
 ///
 /// Four slots of 32 bytes in each active cid's stripe. A cell uses one of them first, and
-/// the others when that one is in use.
+/// the others when that one is in use. The slots of a domain that is dropped are not freed
+/// but used for the next one.
 ///
 /// # Fallback
 ///
@@ -39,7 +39,9 @@ use super::shared::Shared;
 /// A child of `fork` that finds a shootdown under way in its parent leaks the values of
 /// that one, and goes on.
 pub struct LazyDomain {
-    inner: Arc<Inner>,
+    home: &'static Home,
+    /// What an earlier domain of this home had done.
+    before: ShootdownStats,
 }
 
 impl LazyDomain {
@@ -70,15 +72,17 @@ impl LazyDomain {
     ///
     /// If there is no memory for its slots.
     pub fn try_new(policy: Policy) -> Result<LazyDomain, ArenaError> {
+        let home = Home::new(policy)?;
         Ok(LazyDomain {
-            inner: Inner::new(policy)?,
+            home,
+            before: home.counts.stats(),
         })
     }
 
     /// A value in this domain.
     #[must_use]
     pub fn share<T: Send + Sync + 'static>(&self, value: T) -> Shared<T> {
-        Shared::in_domain(&self.inner, value)
+        Shared::in_home(self.home, value)
     }
 
     /// A cell in this domain, with a value.
@@ -91,26 +95,25 @@ impl LazyDomain {
     /// that were given up before, and are not leased, are dropped, unless another thread
     /// is at it.
     pub fn flush(&self) {
-        self.inner.tend(true);
+        self.home.tend(true);
     }
 
     /// What was done so far.
     #[must_use]
     pub fn stats(&self) -> ShootdownStats {
-        self.inner.counts.stats()
+        self.home.counts.stats().since(self.before)
     }
 
     /// Whether values are cached in slots here; without, every lease is counted.
     #[must_use]
     pub fn caches(&self) -> bool {
-        self.inner.caches
+        self.home.caches
     }
 }
 
 impl Drop for LazyDomain {
     fn drop(&mut self) {
-        self.inner.handles.fetch_sub(1, Ordering::Relaxed);
-        self.inner.tend(true);
+        self.home.give_up();
     }
 }
 

@@ -8,8 +8,10 @@ use core::sync::atomic::Ordering;
 use std::sync::Arc;
 
 use super::object::{Header, name_of, value_of};
-use super::protocol::Slot;
+use super::protocol::{Empty, NONE, Slot, drive, is_marked};
+use super::real::Real;
 use super::shared::{Shared, give_back};
+use super::slots::{COUNTED, LOOK};
 
 /// What [`LazyCell::load`](super::LazyCell::load) returns: the value, for as long as this
 /// lives.
@@ -19,7 +21,7 @@ use super::shared::{Shared, give_back};
 ///
 /// # Cost
 ///
-/// Its drop is one section.
+/// Its drop is a store and a load.
 ///
 /// # Forgotten
 ///
@@ -32,7 +34,7 @@ use super::shared::{Shared, give_back};
 /// those of other threads are forgotten there.
 pub struct Lease<T> {
     header: NonNull<Header>,
-    /// 0: counted.
+    /// Where it is held, or `COUNTED`.
     slot: Slot,
     value: PhantomData<Arc<T>>,
 }
@@ -47,7 +49,7 @@ impl<T> Lease<T> {
     ///
     /// The caller holds the slot, which holds the live object, of this type; it becomes
     /// this.
-    #[inline]
+    #[inline(always)]
     pub(super) unsafe fn of_slot(header: NonNull<Header>, slot: Slot) -> Lease<T> {
         Lease {
             header,
@@ -59,7 +61,7 @@ impl<T> Lease<T> {
     pub(super) fn counted(shared: Shared<T>) -> Lease<T> {
         Lease {
             header: shared.into_header(),
-            slot: Slot(0),
+            slot: COUNTED,
             value: PhantomData,
         }
     }
@@ -71,7 +73,7 @@ impl<T> Lease<T> {
     /// Whether it is counted, for want of a slot.
     #[must_use]
     pub fn is_counted(this: &Self) -> bool {
-        this.slot.0 == 0
+        this.slot == COUNTED
     }
 
     /// A counted reference to the same value; none if the last one is gone, so that this
@@ -104,43 +106,71 @@ impl<T> Deref for Lease<T> {
 }
 
 impl<T> Drop for Lease<T> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
-        if self.slot.0 == 0 {
-            // SAFETY: counted, and this is the end of it.
-            return unsafe { give_back(self.header) };
+        let Lease { header, slot, .. } = *self;
+        if slot.0 & LOOK != 0 {
+            // SAFETY: this lease's, and this is the end of it.
+            return unsafe { end_slow(header, slot) };
         }
-        // SAFETY: leased, so alive until the slot is left; its domain with it, and longer:
-        // `leave` uses the domain before its commit only.
-        let header = unsafe { self.header.as_ref() };
-        let domain = header.domain();
-        // Ordering: Relaxed: a hint.
-        let empties = header.stale.load(Ordering::Relaxed) != 0;
-        // SAFETY: this lease's slot.
-        if empties || unsafe { domain.slots.leave(self.slot) }.is_err() {
-            // SAFETY: as above: it was not left. The object may be freed in there, and with
-            // it the domain, which is kept alive meanwhile.
-            unsafe { leave_slow(self.header, self.slot, empties) };
+        // SAFETY: this lease's slot. From here on the object may be gone.
+        if unsafe { slot.leave() } != name_of(header).0 {
+            nudge(slot);
         }
     }
 }
 
+/// Ends a lease that is counted, or whose slot may be emptied.
+///
 /// # Safety
 ///
-/// The caller holds the slot, which holds the object.
+/// The caller holds the slot, which holds the object; or counts it.
 #[cold]
 #[inline(never)]
-unsafe fn leave_slow(header: NonNull<Header>, slot: Slot, empties: bool) {
+unsafe fn end_slow(header: NonNull<Header>, slot: Slot) {
+    if slot == COUNTED {
+        // SAFETY: counted, and this is the end of it.
+        return unsafe { give_back(header) };
+    }
     // SAFETY: leased, so alive.
-    let domain: *const super::inner::Inner = unsafe { header.as_ref() }.domain();
-    // SAFETY: domains are made as Arcs, and the object's reference is there until the
-    // object is freed.
-    let domain = unsafe {
-        Arc::increment_strong_count(domain);
-        Arc::from_raw(domain)
-    };
+    let object = unsafe { header.as_ref() };
+    let home = object.home();
+    let mut left = name_of(header).0;
+    // Ordering: Relaxed: a hint.
+    if object.stale.load(Ordering::Relaxed) {
+        home.counts.saved_by_switch_away.inc();
+        drive(
+            Empty::new(slot, name_of(header)),
+            &mut Real::new(home, false),
+        );
+        left = NONE;
+    }
+    // SAFETY: still the caller's.
+    if unsafe { slot.leave() } != left || home.nudged.load(Ordering::Relaxed) {
+        home.nudge();
+    }
+}
+
+/// The slot that was just left held something else than what it was left with: a mark, for
+/// whose sake somebody has kept it in mind; or what the next holder put there.
+#[cold]
+#[inline(never)]
+fn nudge(slot: Slot) {
+    if let Some(home) = slot.home() {
+        home.nudge();
+    }
+}
+
+/// Leaves a slot that was taken, and held something else than what was wanted.
+///
+/// # Safety
+///
+/// The caller holds the slot.
+pub(super) unsafe fn leave_unused(slot: Slot) {
     // SAFETY: the caller's contract.
-    unsafe { domain.leave_slow(slot, name_of(header), empties) };
+    if is_marked(unsafe { slot.leave() }) {
+        nudge(slot);
+    }
 }
 
 impl<T: fmt::Debug> fmt::Debug for Lease<T> {

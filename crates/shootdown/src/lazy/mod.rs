@@ -1,39 +1,45 @@
 //! Lazy references: shared values that are read without counting.
 //!
-//! [`LazyCell`] is `arc-swap`'s shape, at a fraction of its cost: a [`Lease`] is taken and
-//! dropped by a section each. *When does drop run?* When the last [`Shared`] and the last
-//! cell have given a value up: before that very call returns, unless a lease is out; then
-//! when the last lease ends. Nobody else's leases, and no sleeping thread, hold it back.
+//! [`LazyCell`] is `arc-swap`'s shape, at a fraction of its cost: a [`Lease`] is taken by a
+//! section, and dropped by a store and a load. *When does drop run?* When the last
+//! [`Shared`] and the last cell have given a value up: before that very call returns, unless
+//! a lease is out; then when the last lease ends. Nobody else's leases, and no sleeping
+//! thread, hold it back.
 //!
 //! # Algorithm
 //!
-//! Each cid has a few *slots*: `{active, dying, pointer}`. A slot *caches* a value, without
-//! counting it, from the first load by its cid on: that is a lazy reference. A load finds
-//! its value there and sets `active`; the lease's drop clears it. When the last *counted*
+//! Each cid has a few *slots*: `{active, pointer}`. A slot *caches* a value, without
+//! counting it, from the first load by its cid on: that is a lazy reference. A load takes
+//! the slot, and finds its value there; the lease's drop leaves it. When the last *counted*
 //! reference goes, the lazy ones are shot down: found by a mask in the object, marked, and
-//! taken away; idle ones at once, held ones by who holds them.
+//! taken away; idle ones at once, held ones by who shoots down, when their holders say that
+//! they have left.
 //!
 //! ```text
-//! hit    p = cell (acquire)
-//!        section: active == 0, dying == 0, pointer == p, in this order, each acquire;
-//!                 commit active = 1
-//!        cell is still p (acquire): a lease; otherwise leave, and again
-//! leave  section: dying == 0 (acquire); commit active = 0 (release)
-//!        or marked: the holder resolves the mark while it still holds
-//! miss   cell += one reader outside; count += 1; cell -= one reader outside, or, if the
+//! take   section: active == 0 (acquire); commit active = 1
+//! hit    take; p = pointer (acquire); the cell is p (acquire): a lease, until it is left
+//! leave  active = 0 (release); pointer is no longer what it was: nudge
+//! miss   the slot is taken, and holds something else:
+//!        cell += one reader outside; count += 1; cell -= one reader outside, or, if the
 //!        cell was changed, count -= 1
-//!        take an idle slot, whatever it holds, by a hit on that; install; count -= 1
+//!        install: pointer = p; the object's bit for the slot; count -= 1
 //! store  old = swap cell; count of old += readers outside - the cell's own (2^32)
 //! ```
 //!
-//! `protocol` has the rest: installs, leaves, shootdowns, each with its argument, and
-//! `checker` drives that very code through every reachable state of small worlds.
+//! `protocol` has the rest: installs and shootdowns, each with its argument, and `checker`
+//! drives that very code through every reachable state of small worlds.
 //!
-//! Why a hit is safe: if the cell still holds `p` after the commit, `p`'s count was not
-//! zero at the commit, so its shootdown has not yet looked at this slot, and will find
-//! `active` set. The slot held `p` at the commit, for `dying` and `active` were 0 before
-//! the pointer was loaded: whoever changes the pointer sets one of them first, and lets
-//! the section see it, or aborts it.
+//! Why a hit is safe: if the cell holds `p` after the commit, `p`'s count was not zero then,
+//! so its shootdown has yet to mark this slot. After the mark it makes a fence, and then
+//! looks at `active`: the commit came before the fence, so it is seen. And the slot does
+//! hold `p`, unmarked, after the commit: until it is left nobody but its holder, and a
+//! shootdown of `p`, changes that. A section is needed because two threads with the same cid
+//! must not take the slot both; that the fence aborts sections is not.
+//!
+//! Why a leave needs no section: see `protocol::shootdown`. It is an asymmetric Dekker: the
+//! leaver stores `active` and looks at the pointer, the shootdown marks the pointer and looks
+//! at `active`, and the fence is what both would need in between. The leaver takes nothing
+//! away by itself, so it does not matter whose mark it finds.
 //!
 //! Why a miss never meets a dead object: a reader that is counted in the cell's word is
 //! counted in by whoever takes the object out, in the same read-modify-write that gives the
@@ -47,12 +53,15 @@
 mod cell;
 #[cfg(test)]
 mod checker;
+mod dead;
 mod domain;
-mod inner;
+mod home;
 mod lease;
+mod list;
 mod object;
 mod policy;
 mod protocol;
+mod real;
 mod shared;
 mod slots;
 
@@ -66,5 +75,12 @@ pub use shared::Shared;
 /// what it gives up is put on a list, without a lock and without memory, until somebody
 /// does something in the same domain outside of handlers.
 pub fn in_handler<R>(f: impl FnOnce() -> R) -> R {
-    inner::in_handler(f)
+    dead::in_handler(f)
+}
+
+/// Memory is corrupt: unwinding would make it worse.
+#[cold]
+fn corrupt(what: &str) -> ! {
+    eprintln!("percid-shootdown: {what}");
+    std::process::abort();
 }

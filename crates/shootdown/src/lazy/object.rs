@@ -1,11 +1,10 @@
 //! What stands before a shared value: its counts, and where it may be cached.
 
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::alloc::{Layout, dealloc};
-use std::sync::Arc;
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 
-use super::inner::Inner;
+use super::home::Home;
 use super::protocol::Object;
 
 /// What a cell's own reference counts for: more than the readers that there can be, so
@@ -20,22 +19,27 @@ pub(super) const EXACT: u32 = 64 * 3 - 1;
 pub(super) struct Header {
     /// Counted references, and [`BIAS`] for each cell.
     pub(super) count: AtomicU64,
-    /// Marks that are to be resolved, and 1 for the shootdown.
+    /// Marks that are to be resolved, and 1 for the shootdown, whose lock goes with it.
     pub(super) pending: AtomicU32,
     /// Whether leases are to take the object out of their slots: its cell has given it up.
-    pub(super) stale: AtomicU32,
+    pub(super) stale: AtomicBool,
+    /// Whether a cell has ever held it.
+    pub(super) shown: AtomicBool,
+    /// Bytes of the allocation before it.
+    before: u8,
     /// The slots that may hold it, by number.
     pub(super) mask: [AtomicU64; 3],
     /// The next one on a list.
     pub(super) next: AtomicU64,
     kind: &'static Kind,
-    domain: NonNull<Inner>,
+    home: &'static Home,
 }
 
 const _: () = assert!(size_of::<Header>() == 64);
 
 /// What is known of a value's type.
 struct Kind {
+    /// Of the allocation.
     layout: Layout,
     /// Where the value is, and how long.
     value: (usize, usize),
@@ -51,33 +55,66 @@ pub(super) struct Shell<T> {
 
 impl<T> Shell<T> {
     const KIND: &'static Kind = &Kind {
-        layout: Layout::new::<Shell<T>>(),
+        layout: Self::LAYOUT,
         value: (core::mem::offset_of!(Shell<T>, value), size_of::<T>()),
         drop: drop_value::<T>,
     };
 
+    /// Allocators have a fast path for what needs no more alignment than they give to all:
+    /// such an allocation is longer, and the header stands where a cache line begins in it.
+    const LAYOUT: Layout = {
+        let shell = Layout::new::<Shell<T>>();
+        let room = LINE - EVERYWHERE;
+        if shell.align() > LINE {
+            shell
+        } else {
+            match Layout::from_size_align(shell.size() + room, EVERYWHERE) {
+                Ok(layout) => layout,
+                Err(_) => panic!("a value that is too long"),
+            }
+        }
+    };
+
     /// An object with one counted reference.
-    pub(super) fn allocate(domain: &Arc<Inner>, value: T) -> NonNull<Header> {
-        let domain = Arc::into_raw(Arc::clone(domain)).cast_mut();
-        let shell = Box::new(Shell {
+    pub(super) fn allocate(home: &'static Home, value: T) -> NonNull<Header> {
+        // SAFETY: not empty: there is a header in it.
+        let start = unsafe { alloc(Self::LAYOUT) };
+        if start.is_null() {
+            handle_alloc_error(Self::LAYOUT);
+        }
+        let before = start.addr().next_multiple_of(LINE) - start.addr();
+        let shell = Shell {
             header: Header {
                 count: AtomicU64::new(1),
                 pending: AtomicU32::new(1),
-                stale: AtomicU32::new(0),
+                stale: AtomicBool::new(false),
+                shown: AtomicBool::new(false),
+                before: before as u8,
                 mask: [const { AtomicU64::new(0) }; 3],
                 next: AtomicU64::new(0),
                 kind: Self::KIND,
-                // SAFETY: what an Arc points to is not null.
-                domain: unsafe { NonNull::new_unchecked(domain) },
+                home,
             },
             value,
-        });
-        let header = NonNull::from(Box::leak(shell)).cast::<Header>();
+        };
+        // SAFETY: the allocation has room for the shell behind at most so many bytes, and
+        // the place is aligned: to a cache line, or by the allocator to more than that.
+        let header = unsafe {
+            let place = start.add(before).cast::<Shell<T>>();
+            place.write(shell);
+            NonNull::new_unchecked(place.cast::<Header>())
+        };
         let address = header.as_ptr().expose_provenance();
         assert!(address >> 48 == 0, "an address beyond 48 bits");
         header
     }
 }
+
+/// A cache line.
+const LINE: usize = 64;
+
+/// The alignment that allocators give to everything.
+const EVERYWHERE: usize = 16;
 
 /// # Safety
 ///
@@ -114,9 +151,40 @@ impl Header {
     }
 
     #[inline]
-    pub(super) fn domain(&self) -> &Inner {
-        // SAFETY: the object holds a reference to its domain.
-        unsafe { self.domain.as_ref() }
+    pub(super) fn home(&self) -> &'static Home {
+        self.home
+    }
+
+    /// The caller's reference becomes a cell's.
+    pub(super) fn show(&self) {
+        let shown = self.shown.load(Ordering::Relaxed);
+        // Ordering: Acquire pairs with the Release of references that went: what they did.
+        if !shown && self.count.load(Ordering::Acquire) == 1 {
+            // Nobody else has a reference, and no cell has ever lent one out.
+            self.shown.store(true, Ordering::Relaxed);
+            self.count.store(BIAS, Ordering::Relaxed);
+        } else {
+            self.shown.store(true, Ordering::Relaxed);
+            // Ordering: Relaxed: counted already.
+            self.count.fetch_add(BIAS - 1, Ordering::Relaxed);
+        }
+    }
+
+    /// A cell's reference becomes the caller's.
+    pub(super) fn hide(&self) {
+        // Ordering: Relaxed: one is left.
+        self.count.fetch_sub(BIAS - 1, Ordering::Relaxed);
+    }
+
+    /// Gives so much of the count back; whether that was the last of it.
+    // Ordering: AcqRel: the last one sees what was done under all others.
+    pub(super) fn give_back(&self, given: u64) -> bool {
+        // If nothing else is counted, and no slot has it, then nobody else has a reference
+        // to count from.
+        if self.count.load(Ordering::Acquire) == given && self.was_never_cached() {
+            return true;
+        }
+        self.count.fetch_sub(given, Ordering::AcqRel) == given
     }
 
     /// Whether no slot has ever cached it, as who saw its count fall to zero may ask.
@@ -136,7 +204,8 @@ pub(super) fn name_of(header: NonNull<Header>) -> Object {
 
 /// An object that is gone: its value dropped, its memory not yet given back.
 pub(super) struct Remains {
-    start: *mut u8,
+    header: *mut u8,
+    before: usize,
     kind: &'static Kind,
 }
 
@@ -152,16 +221,14 @@ impl Remains {
     /// # Safety
     ///
     /// Nobody reaches the object any more.
-    pub(super) unsafe fn of(object: Object) -> (Remains, Arc<Inner>) {
+    pub(super) unsafe fn of(object: Object) -> Remains {
         // SAFETY: alive until its memory is given back.
         let header = unsafe { Header::named(object) };
-        let remains = Remains {
-            start: core::ptr::with_exposed_provenance_mut(object.0 as usize),
+        Remains {
+            header: core::ptr::with_exposed_provenance_mut(object.0 as usize),
+            before: header.before.into(),
             kind: header.kind,
-        };
-        // SAFETY: `allocate` made it by `into_raw`, and this is the only one to take it.
-        let domain = unsafe { Arc::from_raw(header.domain.as_ptr()) };
-        (remains, domain)
+        }
     }
 
     /// Drops the value.
@@ -172,13 +239,13 @@ impl Remains {
     pub(super) unsafe fn drop_value(&self) {
         let (offset, _) = self.kind.value;
         // SAFETY: the shell's value, which the caller drops once.
-        unsafe { (self.kind.drop)(self.start.add(offset)) };
+        unsafe { (self.kind.drop)(self.header.add(offset)) };
     }
 
     fn bytes(&self) -> (*mut u8, usize) {
         let (offset, length) = self.kind.value;
         // SAFETY: within the allocation.
-        (unsafe { self.start.add(offset) }, length)
+        (unsafe { self.header.add(offset) }, length)
     }
 
     /// Fills the value, so that whoever reads it all the same sees that.
@@ -199,7 +266,7 @@ impl Remains {
 
 impl Drop for Remains {
     fn drop(&mut self) {
-        // SAFETY: allocated by a Box with this layout.
-        unsafe { dealloc(self.start, self.kind.layout) };
+        // SAFETY: allocated with this layout, so many bytes before the header.
+        unsafe { dealloc(self.header.sub(self.before), self.kind.layout) };
     }
 }

@@ -1,6 +1,7 @@
 //! When and how idle references are taken away, and what that saved.
 
 use core::fmt;
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use percid::Counter;
 
@@ -19,6 +20,7 @@ pub struct Policy {
     pub(super) batch: u32,
     pub(super) filter: bool,
     pub(super) clear_bits: bool,
+    pub(super) quiesce: u32,
     pub(super) check: bool,
 }
 
@@ -32,6 +34,7 @@ impl Policy {
             batch: 1,
             filter: true,
             clear_bits: true,
+            quiesce: 0,
             check: cfg!(debug_assertions),
         }
     }
@@ -80,6 +83,20 @@ impl Policy {
         }
     }
 
+    /// Quiesce without barriers: a batch that needs a fence is marked, and then waits for
+    /// one that somebody else makes anyway: another domain's shootdown, a
+    /// [`CopyCell`](crate::CopyCell), a grace period of a
+    /// [`ReclaimDomain`](crate::ReclaimDomain). Whoever gives something up in the domain
+    /// looks whether it has come. With more than `objects` that wait a fence is made all the
+    /// same, and [`LazyDomain::flush`](super::LazyDomain::flush) makes one. 0: nothing waits.
+    #[must_use]
+    pub const fn quiesce(self, objects: u32) -> Policy {
+        Policy {
+            quiesce: objects,
+            ..self
+        }
+    }
+
     /// After each shootdown look at every slot of every cid; then fill the dropped value
     /// with a pattern, keep its memory for a while, and look whether the pattern is still
     /// there. On in debug builds.
@@ -100,6 +117,48 @@ impl Default for Policy {
     }
 }
 
+/// A policy that is read by all, and set where a home gets another domain: by then nobody
+/// needs the former one, but a late nudge may read both mixed.
+// Ordering: Relaxed, all: any mixture is sound.
+#[derive(Default)]
+pub(super) struct Policies {
+    batch: AtomicU32,
+    filter: AtomicBool,
+    clear_bits: AtomicBool,
+    quiesce: AtomicU32,
+    check: AtomicBool,
+}
+
+impl Policies {
+    pub(super) fn set(&self, policy: Policy) {
+        self.batch.store(policy.batch, Ordering::Relaxed);
+        self.filter.store(policy.filter, Ordering::Relaxed);
+        self.clear_bits.store(policy.clear_bits, Ordering::Relaxed);
+        self.quiesce.store(policy.quiesce, Ordering::Relaxed);
+        self.check.store(policy.check, Ordering::Relaxed);
+    }
+
+    pub(super) fn batch(&self) -> u32 {
+        self.batch.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn filters(&self) -> bool {
+        self.filter.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn clears_bits(&self) -> bool {
+        self.clear_bits.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn quiesce(&self) -> u32 {
+        self.quiesce.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn checks(&self) -> bool {
+        self.check.load(Ordering::Relaxed)
+    }
+}
+
 /// What a domain has done so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -113,19 +172,17 @@ pub struct ShootdownStats {
     /// Of these, leases that stayed counted: every way was in use, or there are no
     /// sections here.
     pub counted: u64,
-    /// Leases that were left by the door: their thread could run no section.
-    pub orphaned: u64,
     /// Batches that were shot down.
     pub shootdowns: u64,
     /// Fences that they made or shared.
     pub barriers: u64,
     /// Fences that were refused.
     pub refused: u64,
-    /// Slots that were looked at.
+    /// Slots that were looked at before they were marked.
     pub visits: u64,
     /// Slots that were marked.
     pub marks: u64,
-    /// Marks that were left to the holder of a lease.
+    /// Times that a mark was left to the holder of a lease.
     pub left_to_holders: u64,
     /// Objects that no slot had ever cached: freed by their last count.
     pub never_cached: u64,
@@ -140,6 +197,9 @@ pub struct ShootdownStats {
     /// Saved by [`switch_away`](Policy::switch_away): slots that were emptied by those who
     /// left them.
     pub saved_by_switch_away: u64,
+    /// Saved by [`quiesce`](Policy::quiesce): batches that were served by a fence of
+    /// somebody else.
+    pub saved_by_quiesce: u64,
 }
 
 macro_rules! counts {
@@ -155,6 +215,13 @@ macro_rules! counts {
                 ShootdownStats { $($name: self.$name.sum(),)* }
             }
         }
+
+        impl ShootdownStats {
+            /// What was done since.
+            pub(super) fn since(self, then: ShootdownStats) -> ShootdownStats {
+                ShootdownStats { $($name: self.$name - then.$name,)* }
+            }
+        }
     };
 }
 
@@ -163,7 +230,6 @@ counts! {
     freed,
     misses,
     counted,
-    orphaned,
     shootdowns,
     barriers,
     refused,
@@ -176,6 +242,7 @@ counts! {
     saved_barriers,
     saved_by_clear_bits,
     saved_by_switch_away,
+    saved_by_quiesce,
 }
 
 impl fmt::Debug for Counts {

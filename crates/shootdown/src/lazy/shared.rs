@@ -8,7 +8,7 @@ use core::sync::atomic::Ordering;
 use std::sync::Arc;
 
 use super::domain::LazyDomain;
-use super::inner::Inner;
+use super::home::Home;
 use super::object::{Header, Shell, value_of};
 
 /// A counted reference to a value that cells may hold, as an [`Arc`] is.
@@ -26,7 +26,7 @@ use super::object::{Header, Shell, value_of};
 ///
 /// # Cost
 ///
-/// Two cache lines and the value. A clone or drop is an atomic read-modify-write. Drop of
+/// A cache line beside the value, and 48 bytes to align it. A clone or drop is an atomic read-modify-write. Drop of
 /// the last one that no slot has cached makes no fence.
 ///
 /// # Fork and signals
@@ -52,10 +52,10 @@ impl<T: Send + Sync + 'static> Shared<T> {
 }
 
 impl<T> Shared<T> {
-    pub(super) fn in_domain(domain: &Arc<Inner>, value: T) -> Shared<T> {
-        domain.counts.made.inc();
+    pub(super) fn in_home(home: &'static Home, value: T) -> Shared<T> {
+        home.counts.made.inc();
         // SAFETY: one reference, this.
-        unsafe { Shared::from_header(Shell::allocate(domain, value)) }
+        unsafe { Shared::from_header(Shell::allocate(home, value)) }
     }
 
     /// # Safety
@@ -120,9 +120,8 @@ impl<T> Drop for Shared<T> {
 pub(super) unsafe fn give_back(header: NonNull<Header>) {
     // SAFETY: counted, so alive.
     let header = unsafe { header.as_ref() };
-    // Ordering: AcqRel: the last one sees what was done under all others.
-    if header.count.fetch_sub(1, Ordering::AcqRel) == 1 {
-        header.domain().condemn(header);
+    if header.give_back(1) {
+        header.home().condemn(header);
     }
 }
 

@@ -1,34 +1,46 @@
 //! The slots of every cid, and the sections that take and leave them.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering, compiler_fence};
 
-use percid::{ArenaError, Operation, Room, StripeOwner};
+use percid::{ArenaError, Operation, Place, Room, StripeOwner};
 use percid_rseq::Refusal;
 use percid_rseq::section::{self, Index, WordAddress};
 
+use super::home::Home;
 use super::object::{EXACT, Header};
-use super::protocol::{NONE, Object, Slot, TOMB};
+use super::protocol::{NONE, Object, Slot};
 
 /// Slots of a stripe.
 pub(super) const WAYS: usize = 4;
 
-/// Words of a slot, in this order.
+/// Words of a slot, from where it begins: that is the first of its four words, or the
+/// second, if who leaves it is to look at its object before (`LOOK`).
 pub(super) const ACTIVE: usize = 0;
-pub(super) const DYING: usize = 1;
-pub(super) const POINTER: usize = 2;
-/// Links the slots that wait to be left.
-pub(super) const LINK: usize = 3;
+pub(super) const POINTER: usize = 1;
 const WORDS: usize = 4;
+
+/// The last one of the four is the home's name.
+const HOME: u64 = 24;
+const BYTES: u64 = 32;
+
+/// Set in the address of a slot that begins with its second word. It stands for more to
+/// do than to leave: also in what is no slot at all (`COUNTED`).
+pub(super) const LOOK: u64 = 8;
+
+/// In the place of a slot: a counted reference.
+pub(super) const COUNTED: Slot = Slot(LOOK);
 
 /// The slots of a domain.
 pub(super) struct Slots {
     room: Room,
+    /// The word of its four that a slot begins with.
+    begins: usize,
 }
 
-/// Takes the slot of a way if it holds this.
-struct Hit(usize, u64);
+/// Takes the slot at a word.
+struct Take(usize);
 
-impl Operation for Hit {
+impl Operation for Take {
     type Output = *mut u64;
 
     #[inline(always)]
@@ -37,13 +49,13 @@ impl Operation for Hit {
         index: I,
         first: WordAddress,
     ) -> Result<*mut u64, Refusal> {
-        // SAFETY: a slot of the room: `active` is changed from 0 by this section only, and
-        // the others by holders, and by shootdowns behind their fence.
-        unsafe { section::hit::<I, SHIFT>(index, first.offset(self.0 * WORDS), self.1) }
+        // SAFETY: the first word of a slot in the room: changed from 0 by this section
+        // only, and back to 0 by its holder.
+        unsafe { section::claim::<I, SHIFT>(index, first.offset(self.0), 1) }
     }
 }
 
-/// What the slot of a way holds.
+/// What a word holds.
 struct Peek(usize);
 
 impl Operation for Peek {
@@ -56,78 +68,115 @@ impl Operation for Peek {
         first: WordAddress,
     ) -> Result<u64, Refusal> {
         // SAFETY: a word of the room.
-        unsafe { section::load::<I, SHIFT>(index, first.offset(self.0 * WORDS + POINTER)) }
+        unsafe { section::load::<I, SHIFT>(index, first.offset(self.0)) }
     }
 }
 
-/// Leaves a slot, wherever it is.
-struct Leave(WordAddress);
-
-impl Operation for Leave {
-    type Output = ();
-
+impl Slot {
+    /// Takes the current cid's slot at a place, if it is idle and nothing disturbs that.
     #[inline(always)]
-    unsafe fn run<I: Index, const SHIFT: u32>(
-        &self,
-        index: I,
-        _: WordAddress,
-    ) -> Result<(), Refusal> {
-        // SAFETY: a slot that the caller of `Slots::leave` has taken.
-        unsafe { section::leave(index, self.0) }
-    }
-}
-
-impl Slots {
-    pub(super) fn new() -> Result<Slots, ArenaError> {
-        Ok(Slots {
-            room: Room::try_new((WAYS * WORDS) as u32)?,
-        })
-    }
-
-    /// Takes the current cid's slot of a way if it is idle, unmarked, and holds `object`.
-    #[inline(always)]
-    pub(super) fn hit(&self, way: usize, object: u64) -> Option<Slot> {
-        debug_assert!(way < WAYS);
-        // SAFETY: a way of the room; `Hit` says what changes its words.
-        let slot = unsafe { self.room.run(&Hit(way, object)) };
+    pub(super) fn take(place: Place) -> Option<Slot> {
+        // SAFETY: a word of a home's room, which is never given back; `Take` says what
+        // changes it.
+        let slot = unsafe { place.run_once(&Take(0)) };
         slot.ok().map(|slot| Slot(slot.expose_provenance() as u64))
     }
 
-    /// What the current cid's slot of a way holds, just now.
-    pub(super) fn peek(&self, way: usize) -> Option<u64> {
-        // SAFETY: a way of the room.
-        unsafe { self.room.run(&Peek(way)) }.ok()
+    #[inline(always)]
+    fn word(self, word: usize) -> &'static AtomicU64 {
+        let first = core::ptr::with_exposed_provenance_mut::<u64>(self.0 as usize);
+        // SAFETY: slots are named by their addresses, and neither stripes nor the slots of
+        // homes are ever given back.
+        unsafe { AtomicU64::from_ptr(first.add(word)) }
     }
 
-    /// Leaves a slot.
-    ///
-    /// # Errors
-    ///
-    /// [`Refusal::Mismatch`] if it is marked. Anything else: this thread can run no
-    /// section now.
+    /// What it holds.
+    // Ordering: Acquire pairs with the Release of who installed it. It comes after the
+    // section's commit in the program, and the fence of a shootdown keeps it there.
+    #[inline(always)]
+    pub(super) fn pointer(self) -> u64 {
+        compiler_fence(Ordering::SeqCst);
+        self.word(POINTER).load(Ordering::Acquire)
+    }
+
+    /// Leaves it, and then looks at what it holds: from here on it may be somebody else's.
     ///
     /// # Safety
     ///
     /// The caller holds it.
+    // Ordering: Release pairs with the Acquire of the next section that takes it, and with
+    // that of a shootdown that finds it idle. The look must come after the store: the
+    // compiler keeps it there, and the fence of a shootdown does for the CPU.
     #[inline(always)]
-    pub(super) unsafe fn leave(&self, slot: Slot) -> Result<(), Refusal> {
-        let address = WordAddress::from_eighth(slot.0 as usize / 8);
-        // SAFETY: the caller holds it.
-        unsafe { self.room.run(&Leave(address)) }
+    pub(super) unsafe fn leave(self) -> u64 {
+        self.word(ACTIVE).store(0, Ordering::Release);
+        compiler_fence(Ordering::SeqCst);
+        self.word(POINTER).load(Ordering::Relaxed)
+    }
+
+    /// The home of a slot that holds something.
+    pub(super) fn home(self) -> Option<&'static Home> {
+        let address = self.0 & !(BYTES - 1) | HOME;
+        // Ordering: Relaxed: it was stored before the pointer, and never changes.
+        let name = Slot(address).word(0).load(Ordering::Relaxed);
+        // SAFETY: what `belongs_to` stored.
+        (name != NONE).then(|| unsafe { Home::at(name) })
+    }
+
+    /// Says whose it is.
+    pub(super) fn belongs_to(self, home: &Home) {
+        let address = self.0 & !(BYTES - 1) | HOME;
+        Slot(address).word(0).store(home.name(), Ordering::Relaxed);
+    }
+}
+
+impl Slots {
+    /// Slots; whether who leaves one looks at its object before.
+    pub(super) fn new(looks: bool) -> Result<Slots, ArenaError> {
+        Ok(Slots {
+            room: Room::try_new((WAYS * WORDS) as u32)?,
+            begins: usize::from(looks),
+        })
+    }
+
+    pub(super) fn looks(&self) -> bool {
+        self.begins != 0
+    }
+
+    /// The word that the slot of a way begins with.
+    pub(super) fn first(&self, way: usize) -> usize {
+        way % WAYS * WORDS + self.begins
+    }
+
+    /// Where sections find the slots at a word.
+    pub(super) fn place(&self, first: usize) -> Place {
+        self.room.place(first as u32)
+    }
+
+    /// Takes the current cid's slot at a word, if it is idle; the first time by this cid, too.
+    pub(super) fn take(&self, first: usize) -> Option<Slot> {
+        // SAFETY: a word of the room; `Take` says what changes it.
+        let slot = unsafe { self.room.run(&Take(first)) };
+        slot.ok().map(|slot| Slot(slot.expose_provenance() as u64))
+    }
+
+    /// What the current cid's slot at a word holds, just now.
+    pub(super) fn peek(&self, first: usize) -> Option<u64> {
+        // SAFETY: a word of the room.
+        unsafe { self.room.run(&Peek(first + POINTER)) }.ok()
     }
 
     /// A word of a slot.
+    #[allow(clippy::unused_self, reason = "slots are of a domain")]
     pub(super) fn word(&self, slot: Slot, word: usize) -> &AtomicU64 {
-        let first = core::ptr::with_exposed_provenance_mut::<u64>(slot.0 as usize);
-        // SAFETY: slots are named by their addresses, and stripes are never closed while
-        // the room is there.
-        unsafe { AtomicU64::from_ptr(first.add(word)) }
+        slot.word(word)
     }
 
     /// The slots of all cids, by their numbers.
     pub(super) fn all(&self) -> impl Iterator<Item = (u32, Slot)> {
         let stripes = self.room.stripes();
-        stripes.flat_map(|stripe| {
+        let begins = self.begins;
+        stripes.flat_map(move |stripe| {
             let cid = match stripe.owner() {
                 StripeOwner::Cid(cid) => Some(cid),
                 _ => None,
@@ -135,7 +184,7 @@ impl Slots {
             let words = stripe.words();
             cid.into_iter().flat_map(move |cid| {
                 (0..WAYS).map(move |way| {
-                    let first = words[way * WORDS].as_ptr().expose_provenance();
+                    let first = words[way * WORDS + begins].as_ptr().expose_provenance();
                     (cid * WAYS as u32 + way as u32, Slot(first as u64))
                 })
             })
@@ -184,30 +233,13 @@ impl Slots {
     /// Whether a slot leads to an object that nobody reaches any more.
     ///
     /// A holder may be about to replace such a pointer, so `active` is looked at first.
-    // Ordering: Acquire. Whoever took the pointer away has lowered the object's count of
-    // marks afterwards, which the caller has acquired.
+    // Ordering: Acquire, as who has found the slot idle.
     pub(super) fn lead_to(&self, object: Object) -> bool {
         self.all().any(|(_, slot)| {
-            let [active, dying, pointer] =
-                [ACTIVE, DYING, POINTER].map(|word| self.word(slot, word).load(Ordering::Acquire));
-            pointer == object.0 && active == 0 || dying == object.0
+            let [active, pointer] =
+                [ACTIVE, POINTER].map(|word| slot.word(word).load(Ordering::Acquire));
+            pointer == object.0 && active == 0 || pointer == object.marked()
         })
-    }
-
-    /// In a child of `fork`, whose shootdown's thread is gone: takes its marks away. The
-    /// objects they were for are leaked.
-    pub(super) fn lift_marks(&self) {
-        for (_, slot) in self.all() {
-            let dying = self.word(slot, DYING);
-            // Ordering: Relaxed: there is one thread.
-            let mark = dying.load(Ordering::Relaxed);
-            if mark == TOMB {
-                self.word(slot, POINTER).store(NONE, Ordering::Relaxed);
-            }
-            if mark != NONE {
-                dying.store(NONE, Ordering::Relaxed);
-            }
-        }
     }
 }
 

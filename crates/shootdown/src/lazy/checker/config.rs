@@ -23,8 +23,8 @@ pub(super) struct Config {
     pub(super) filter: bool,
     /// Dying objects that a shootdown waits for.
     pub(super) batch: u32,
-    /// Any lease may be left by the door.
-    pub(super) door: bool,
+    /// A batch waits for somebody else's fence, of which there are so many.
+    pub(super) foreign: u8,
     /// Fences may be refused.
     pub(super) refuses: bool,
     /// Every slot holds the first cell's object already.
@@ -44,30 +44,34 @@ pub(super) struct Config {
 pub(super) enum Kernel {
     Sound,
     /// It is a memory barrier on every CPU, but aborts no section: the command without
-    /// `_RSEQ`.
+    /// `_RSEQ`. Nothing here needs more.
     NoAbort,
     /// It aborts sections, and is no memory barrier.
     NoBarrier,
+    /// Somebody else's counts though it began before the marks.
+    Early,
 }
 
 /// What is not a procedure, and its shortcuts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reader {
     Sound,
-    /// A hit loads the pointer first.
+    /// The pointer is loaded before the slot is taken.
     PointerFirst,
-    /// A hit does not load `dying`.
-    IgnoresMarks,
-    /// The cell is not read again after a hit.
-    ReadsOnce,
-    /// A lease is left by a plain store and a look at the mark after it.
-    LeavesPlainly,
+    /// The cell is read before the slot is taken, and not after.
+    CellFirst,
+    /// A lease is left by a look at the pointer, and then the store.
+    LooksFirst,
+    /// A lease is left without a look.
+    LeavesBlindly,
+    /// A slot that held something else is left without a look.
+    LeavesOthersBlindly,
+    /// Who counts for the last one does not look whether slots have the object.
+    ForgetsMask,
     /// A miss loads the cell, and then counts.
     CountsLate,
     /// What a cell holds counts for one, not for as many as there can be readers.
     NoBias,
-    /// Who cannot run sections leaves as if it had the lock.
-    DoorWithoutLock,
     /// A slot's bit stands for all slots of its stripe.
     BitPerStripe,
     /// A slot is written by one section, over whatever is there, without a claim: the
@@ -90,7 +94,7 @@ impl Config {
         empties: false,
         filter: true,
         batch: 1,
-        door: false,
+        foreign: 0,
         refuses: false,
         warm: false,
         joins: false,

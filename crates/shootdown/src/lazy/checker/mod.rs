@@ -2,8 +2,8 @@
 //! found.
 //!
 //! The procedures are the very ones of the library: the model answers their requests and
-//! stops every thread between any two of them. What is assembly there (a hit, a leave), or
-//! lies between two procedures (the loads of a cell, a miss), is a step of the model
+//! stops every thread between any two of them. What is a section there, or
+//! lies between two procedures (the loads after it, a miss, a leave), is a step of the model
 //! here. A mutant is a rule of a procedure left out (`Rules`), or a shortcut of the rest
 //! (`Reader`), or a kernel whose fences are not what they should be (`Kernel`).
 //!
@@ -18,8 +18,10 @@
 mod config;
 mod model;
 mod mutants;
+mod perform;
 mod sound;
 mod state;
+mod steps;
 
 use std::time::Instant;
 

@@ -28,14 +28,16 @@ without! {
     GIVES_BACK_LAST => GivesBackFirst,
     SETS_BIT => SetsNoBit,
     CLEARS_BIT_FIRST => ClearsBitLate,
-    RAISES_FIRST => RaisesLate,
+    SPARES_MARKED => TouchesMarked,
+    NUDGES => ReplacesQuietly,
     FENCES => NoFence,
     SPARES_ACTIVE => TakesActive,
-    TOMBSTONES => MarkAwayFirst,
+    KEEPS_MARKS => ForgetsMarks,
+    EXCHANGES => TakesWhatever,
     COUNTS_PENDING => WaitsForNobody,
+    FORGETS_FIRST => ForgetsLate,
     LOCKS => NoLock,
     LOOKS_AGAIN => LooksOnce,
-    NOTES_MARKS => ForgetsMarks,
 }
 
 /// Slots hold the object already.
@@ -63,11 +65,9 @@ const ALONE: Config = Config {
 
 /// Two reclaimers, one reader.
 const TWO_WRITERS: Config = Config {
-    readers: 1,
-    cpus: 1,
     writers: 2,
     objects: 4,
-    ..WARM
+    ..ALONE
 };
 
 fn reader(reader: Reader, config: Config) -> Config {
@@ -93,23 +93,19 @@ fn a_bit_cleared_after_the_pointer() {
     found::<ClearsBitLate>("clears the bit late", CLEARS);
 }
 
+/// The fence of the old object may have come before the slot was taken.
 #[test]
-fn a_mark_before_its_count() {
+fn a_marked_object_that_is_told() {
     let config = Config {
-        joins: false,
-        ..WARM
+        clears: true,
+        ..ALONE
     };
-    found::<RaisesLate>("raises late", config);
+    found::<TouchesMarked>("touches the marked", config);
 }
 
 #[test]
-fn no_fence() {
-    found::<NoFence>("no fence", WARM);
-}
-
-#[test]
-fn a_fence_that_aborts_nothing() {
-    found::<Sound>("no abort", kernel(Kernel::NoAbort, WARM));
+fn a_mark_replaced_quietly() {
+    found::<ReplacesQuietly>("replaces quietly", ALONE);
 }
 
 /// What only a machine with store buffers shows: the commit is made, and not seen.
@@ -123,15 +119,36 @@ fn a_fence_that_orders_nothing() {
     found::<Sound>("no barrier", buffers);
 }
 
+/// And so does no fence at all.
+#[test]
+fn no_fence_at_all() {
+    let buffers = Config {
+        buffers: true,
+        ..WARM
+    };
+    found::<NoFence>("no fence", buffers);
+}
+
+/// One that began before the marks.
+#[test]
+fn a_fence_that_began_early() {
+    let config = Config {
+        foreign: 1,
+        buffers: true,
+        ..kernel(Kernel::Early, ALONE)
+    };
+    found::<Sound>("an early fence", config);
+}
+
 #[test]
 fn an_active_slot_taken() {
     found::<TakesActive>("takes active slots", WARM);
 }
 
 #[test]
-fn a_mark_taken_away_before_the_pointer() {
+fn a_pointer_taken_away_whatever_it_is() {
     let config = Config { stores: 2, ..ALONE };
-    found::<MarkAwayFirst>("mark away first", config);
+    found::<TakesWhatever>("takes whatever is there", config);
 }
 
 #[test]
@@ -141,11 +158,7 @@ fn a_shootdown_that_does_not_wait() {
 
 #[test]
 fn two_shootdowns_at_a_time() {
-    let config = Config {
-        door: true,
-        ..TWO_WRITERS
-    };
-    found::<NoLock>("no lock", config);
+    found::<NoLock>("no lock", TWO_WRITERS);
 }
 
 #[test]
@@ -154,40 +167,56 @@ fn a_lock_given_back_without_a_look() {
 }
 
 #[test]
-fn marks_looked_for_by_the_masks() {
-    let config = Config {
-        clears: true,
-        ..ALONE
-    };
-    found::<ForgetsMarks>("forgets its marks", config);
+fn marks_of_holders_forgotten() {
+    found::<ForgetsMarks>("forgets its marks", WARM);
 }
 
 #[test]
-#[ignore = "takes minutes: ci/checker.sh all"]
-fn a_hit_that_loads_the_pointer_first() {
-    found::<Sound>("pointer first", reader(Reader::PointerFirst, TWO_STORES));
+fn nudges_forgotten_late() {
+    found::<ForgetsLate>("forgets nudges late", ALONE);
 }
 
+/// It takes two cells: somebody who has moved on installs the other one's object.
 #[test]
-fn a_hit_that_ignores_marks() {
-    found::<Sound>("ignores marks", reader(Reader::IgnoresMarks, WARM));
-}
-
-/// It takes two cells and an address that is used again for the other's type.
-#[test]
-#[ignore = "takes minutes: ci/checker.sh all"]
-fn a_cell_that_is_read_once() {
+fn a_pointer_loaded_first() {
     let config = Config {
         cells: 2,
-        stores: 2,
+        cpus: 1,
         ..WARM
     };
-    found::<Sound>("reads once", reader(Reader::ReadsOnce, config));
+    found::<Sound>("pointer first", reader(Reader::PointerFirst, config));
+}
+
+/// It takes two cells, and an address that is used again for the other one's type.
+#[test]
+fn a_cell_that_is_read_first() {
+    let config = Config {
+        cells: 2,
+        cpus: 1,
+        ..TWO_STORES
+    };
+    found::<Sound>("cell first", reader(Reader::CellFirst, config));
 }
 
 #[test]
-fn a_plain_leave() {
-    found::<Sound>("leaves plainly", reader(Reader::LeavesPlainly, WARM));
+fn a_look_before_the_store() {
+    found::<Sound>("looks first", reader(Reader::LooksFirst, ALONE));
+}
+
+#[test]
+fn a_lease_left_without_a_look() {
+    found::<Sound>("leaves blindly", reader(Reader::LeavesBlindly, ALONE));
+}
+
+#[test]
+fn another_slot_left_without_a_look() {
+    let config = reader(Reader::LeavesOthersBlindly, ALONE);
+    found::<Sound>("leaves others blindly", config);
+}
+
+#[test]
+fn a_mask_that_is_not_looked_at() {
+    found::<Sound>("forgets the mask", reader(Reader::ForgetsMask, WARM));
 }
 
 #[test]
@@ -206,18 +235,6 @@ fn a_cell_that_counts_for_one() {
         ..WARM
     };
     found::<Sound>("no bias", reader(Reader::NoBias, config));
-}
-
-#[test]
-fn a_door_without_the_lock() {
-    let config = Config {
-        door: true,
-        ..ALONE
-    };
-    found::<Sound>(
-        "no lock at the door",
-        reader(Reader::DoorWithoutLock, config),
-    );
 }
 
 /// With several ways, bits are of slots.

@@ -4,7 +4,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-use super::super::protocol::{Install, Leave, Rules, Tend};
+use super::super::protocol::{Empty, Install, Rules, Tend, is_marked};
 use super::config::Config;
 
 pub(super) const THREADS: usize = 4;
@@ -13,8 +13,20 @@ pub(super) const SLOTS: usize = 4;
 pub(super) const CELLS: usize = 2;
 pub(super) const OBJECTS: usize = 4;
 
-/// What stands for the first object; below are "none" and the tombstone.
-pub(super) const FIRST: u8 = 2;
+/// What stands for an object, by its number: even, and not 0.
+pub(super) const fn name_of(number: u8) -> u8 {
+    2 + 2 * number
+}
+
+/// The number of an object, marked or not.
+pub(super) const fn number_of(name: u8) -> u8 {
+    name / 2 - 1
+}
+
+/// A mark's bit in a set of marks.
+pub(super) const fn mark_of(slot: u8, name: u8) -> u16 {
+    1 << (slot * OBJECTS as u8 + number_of(name))
+}
 
 /// What a cell's own reference counts for.
 pub(super) const BIAS: i8 = 16;
@@ -23,7 +35,6 @@ pub(super) const BIAS: i8 = 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Field {
     Active,
-    Dying,
     Pointer,
 }
 
@@ -56,15 +67,15 @@ pub(super) struct Object {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Doing<R> {
     Rest,
-    Load,
-    /// A hit's section: steps 0 to 2 are its loads, 3 its commit.
-    Hit {
-        object: u8,
-        step: u8,
+    /// A section that takes a slot: its load, its commit.
+    Take {
+        commits: bool,
     },
-    Again {
-        object: u8,
-    },
+    /// The slot's pointer, and then the cell.
+    Pointer,
+    Again,
+    /// The cell holds something else.
+    Other,
     /// A miss.
     CountOutside,
     CountInside {
@@ -72,14 +83,6 @@ pub(super) enum Doing<R> {
     },
     GiveOutside {
         object: u8,
-    },
-    Peek {
-        object: u8,
-    },
-    Claim {
-        object: u8,
-        found: u8,
-        step: u8,
     },
     Install(Install<R>, u8),
     /// The simple slot's store.
@@ -91,23 +94,20 @@ pub(super) enum Doing<R> {
         object: u8,
         counted: bool,
     },
-    /// A leave's section: its load, its commit.
-    LeaveSection {
-        object: u8,
-        retries: bool,
-        commits: bool,
+    Empty(Empty<R>),
+    /// A slot is left that held this: the store, the look.
+    Leave {
+        held: u8,
+        looks: bool,
     },
-    /// The plain leave: after its store, with the mark it saw.
-    LeavePlain {
-        object: u8,
-        mark: u8,
-        step: u8,
-    },
-    Leave(Leave<R>, u8, bool),
+    Nudge,
     Tend(Tend<R>, Then),
-    Transfer {
+    /// So much is given back of an object's count: the look at the count, at the mask, or
+    /// the read-modify-write.
+    GiveBack {
         object: u8,
-        outside: i8,
+        given: i8,
+        step: u8,
     },
     Done,
 }
@@ -128,33 +128,56 @@ pub(super) struct Thread<R> {
     pub(super) left: u8,
     pub(super) cell: u8,
     pub(super) way: u8,
-    /// The slot that is held, or worked on.
+    /// The slot that is held, or worked on; what it held when it was taken.
     pub(super) slot: u8,
+    pub(super) taken: bool,
+    pub(super) held: u8,
+    /// It held something else than what was wanted, and is left as it is.
+    pub(super) unused: bool,
+    /// What the cell held when the load began.
+    pub(super) first: u8,
     /// The object of a lease that was handed out.
     pub(super) leased: u8,
     /// What the cell has held since the load began; a bit each.
     pub(super) window: u8,
     /// The objects of its shootdown; a bit each.
     pub(super) batch: u8,
-    /// For what it has marked each slot.
-    pub(super) marks: [u8; SLOTS],
+    /// Marks of its shootdown.
+    pub(super) marks: u16,
     /// CPUs that its fence has yet to reach; `fencing` says that there is one.
     pub(super) fencing: bool,
     pub(super) unreached: u8,
-    /// Its install has given the last count back.
-    pub(super) condemned: bool,
+    /// Its install has given the last count back, or has nudged.
+    pub(super) tends: bool,
+}
+
+/// A fence that somebody else makes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Foreign {
+    pub(super) left: u8,
+    pub(super) running: bool,
+    pub(super) unreached: u8,
+    /// It began after what is parked was marked.
+    pub(super) counts: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct State<R> {
-    pub(super) slots: [[u8; 3]; SLOTS],
+    pub(super) slots: [[u8; 2]; SLOTS],
     pub(super) buffers: [Buffer; CPUS],
     pub(super) cells: [Cell; CELLS],
     pub(super) objects: [Object; OBJECTS],
     pub(super) lock: bool,
-    /// Bits of objects and of slots.
+    pub(super) nudged: bool,
+    /// Bits of objects.
     pub(super) dying: u8,
-    pub(super) orphans: u8,
+    /// Marks that were left to holders.
+    pub(super) kept: u16,
+    /// What waits for somebody's fence, and whether that has come.
+    pub(super) parked: u8,
+    pub(super) parked_marks: u16,
+    pub(super) served: bool,
+    pub(super) foreign: Foreign,
     pub(super) threads: [Thread<R>; THREADS],
     pub(super) broken: Option<&'static str>,
 }
@@ -168,32 +191,29 @@ impl<R: Rules> Thread<R> {
             cell: 0,
             way: 0,
             slot: 0,
+            taken: false,
+            held: 0,
+            unused: false,
+            first: 0,
             leased: 0,
             window: 0,
             batch: 0,
-            marks: [0; SLOTS],
+            marks: 0,
             fencing: false,
             unreached: 0,
-            condemned: false,
+            tends: false,
         }
     }
 
     /// Whether it is inside a section, past its first load.
     pub(super) fn is_open(&self) -> bool {
-        matches!(
-            self.doing,
-            Doing::Hit { step: 1.., .. }
-                | Doing::Claim { step: 1.., .. }
-                | Doing::LeaveSection { commits: true, .. }
-        )
+        matches!(self.doing, Doing::Take { commits: true })
     }
 
     /// The kernel aborts its section.
     pub(super) fn abort(&mut self) {
-        match &mut self.doing {
-            Doing::Hit { step, .. } | Doing::Claim { step, .. } => *step = 0,
-            Doing::LeaveSection { commits, .. } => *commits = false,
-            _ => {}
+        if let Doing::Take { commits } = &mut self.doing {
+            *commits = false;
         }
     }
 
@@ -209,13 +229,21 @@ impl<R: Rules> Thread<R> {
 impl<R: Rules> State<R> {
     pub(super) fn new(config: &Config) -> Self {
         let mut state = State {
-            slots: [[0; 3]; SLOTS],
+            slots: [[0; 2]; SLOTS],
             buffers: Default::default(),
             cells: Default::default(),
             objects: Default::default(),
             lock: false,
+            nudged: false,
             dying: 0,
-            orphans: 0,
+            kept: 0,
+            parked: 0,
+            parked_marks: 0,
+            served: false,
+            foreign: Foreign {
+                left: config.foreign,
+                ..Foreign::default()
+            },
             threads: std::array::from_fn(|thread| match thread {
                 _ if thread < config.readers => {
                     let cpu = (thread < usize::from(config.cpus)).then_some(thread as u8);
@@ -230,7 +258,7 @@ impl<R: Rules> State<R> {
             broken: None,
         };
         for cell in 0..config.cells {
-            state.cells[usize::from(cell)].object = FIRST + cell;
+            state.cells[usize::from(cell)].object = name_of(cell);
             state.objects[usize::from(cell)] = Object {
                 live: true,
                 kind: cell,
@@ -241,7 +269,7 @@ impl<R: Rules> State<R> {
         }
         if config.warm {
             for slot in 0..config.slots() {
-                state.slots[usize::from(slot)][2] = FIRST;
+                state.slots[usize::from(slot)][1] = name_of(0);
                 state.objects[0].mask |= 1 << slot;
             }
         }
@@ -285,28 +313,31 @@ impl<R: Rules> State<R> {
 
     /// An object by what stands for it; a use after its end is what is looked for.
     pub(super) fn object(&mut self, name: u8, use_of: &'static str) -> &mut Object {
-        if !self.objects[usize::from(name - FIRST)].live {
+        let number = usize::from(number_of(name));
+        if !self.objects[number].live {
             self.fail(use_of);
         }
-        &mut self.objects[usize::from(name - FIRST)]
+        &mut self.objects[number]
     }
 
     /// Fences have nothing to wait for on CPUs without sections and waiting stores: what
     /// the interrupt could do there later, a preemption may do, too.
     pub(super) fn settle_fences(&mut self) {
-        for thread in 0..THREADS {
-            if !self.threads[thread].fencing {
-                continue;
-            }
-            for cpu in 0..CPUS as u8 {
-                let quiet = self.buffers[usize::from(cpu)].is_empty()
-                    && !self
-                        .threads
-                        .iter()
-                        .any(|other| other.cpu == Some(cpu) && other.is_open());
-                if quiet {
-                    self.threads[thread].unreached &= !(1 << cpu);
+        let fencing = self.threads.iter().any(|thread| thread.fencing);
+        if !fencing && !self.foreign.running {
+            return;
+        }
+        for cpu in 0..CPUS as u8 {
+            let quiet = self.buffers[usize::from(cpu)].is_empty()
+                && !self
+                    .threads
+                    .iter()
+                    .any(|other| other.cpu == Some(cpu) && other.is_open());
+            if quiet {
+                for thread in &mut self.threads {
+                    thread.unreached &= !(1 << cpu);
                 }
+                self.foreign.unreached &= !(1 << cpu);
             }
         }
     }
@@ -351,15 +382,18 @@ impl Buffer {
 impl<R: Rules> fmt::Debug for State<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = |object: u8| match object {
-            0 => '-',
-            1 => '+',
-            object => char::from(b'A' + object - FIRST),
+            0 => String::from("-"),
+            object => {
+                let letter = char::from(b'A' + number_of(object));
+                let mark = if is_marked(object.into()) { "!" } else { "" };
+                format!("{letter}{mark}")
+            }
         };
         for cell in self.cells.iter().filter(|cell| cell.object != 0) {
             write!(f, "cell {}:{} ", name(cell.object), cell.outside)?;
         }
-        for [active, dying, pointer] in self.slots {
-            write!(f, "[{active} {} {}]", name(dying), name(pointer))?;
+        for [active, pointer] in self.slots {
+            write!(f, "[{active} {}]", name(pointer))?;
         }
         for (index, object) in self.objects.iter().enumerate().filter(|it| it.1.live) {
             let Object {
@@ -368,8 +402,14 @@ impl<R: Rules> fmt::Debug for State<R> {
                 mask,
                 ..
             } = object;
-            let name = name(index as u8 + FIRST);
+            let name = name(name_of(index as u8));
             write!(f, " {name}({count} {pending} {mask:b})")?;
+        }
+        if self.nudged {
+            write!(f, " nudged")?;
+        }
+        if self.parked != 0 {
+            write!(f, " parked {:b}", self.parked)?;
         }
         for buffer in self.buffers.iter().filter(|buffer| !buffer.is_empty()) {
             write!(

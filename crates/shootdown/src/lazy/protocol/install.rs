@@ -1,25 +1,26 @@
-//! A reader that holds an idle slot, and a counted reference, caches the object there.
+//! A reader that has taken a slot, and a counted reference, caches the object there.
 //!
 //! ```text
-//! (policy) clear the slot's bit in the old object's mask   while the slot still holds it
-//! pointer = new (release)
+//! (policy) clear the slot's bit in the old object's mask   if that is not marked
+//! exchange pointer -> new
 //! set the slot's bit in the new object's mask
-//! while dying is a mark: take it away, lower that object's pending count
 //! give the counted reference back
+//! the old pointer was marked: nudge
 //! ```
 //!
-//! The old object is alive at the first step: its bit is set, its pointer was there when
-//! the slot was taken, so its shootdown either comes later and leaves its mark to this
-//! holder, or had marked the slot, which then was not to be taken. From the second step
-//! on it may be freed, by the filter of its shootdown: it is not touched again, but
-//! through a mark, which holds it.
+//! The old object is alive at the first step: it was found unmarked after the slot was
+//! taken. So its shootdown's fence is still to come, or it has no mark here; after that
+//! fence it finds the slot active, and leaves it. If it was found marked, that fence may
+//! have come before the slot was taken: the object is not touched.
 //!
-//! The new object's shootdown begins only after the last step: so it finds the bit. A mark
-//! that is left in the slot would hold its object for as long as the new one's lease.
+//! The new object's shootdown begins only after the count is given back: so it finds the
+//! bit. The old one's mark is gone with its pointer, which its shootdown has to hear of.
 
 use core::marker::PhantomData;
 
-use super::{Answer, NONE, Object, Outcome, Procedure, Request, Rules, Slot, Sound, mismatch};
+use super::{
+    Answer, NONE, Object, Outcome, Procedure, Request, Rules, Slot, Sound, is_marked, mismatch,
+};
 
 /// Caches an object in a slot that the caller holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,6 +31,8 @@ pub(crate) struct Install<R = Sound> {
     new: Object,
     /// Whether the old object's mask is told.
     clears: bool,
+    /// What was replaced was marked.
+    marked: bool,
     step: Step,
     rules: PhantomData<R>,
 }
@@ -37,15 +40,12 @@ pub(crate) struct Install<R = Sound> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Step {
     Clear,
-    Point,
+    Replace,
     ClearLate,
     SetBit,
-    Look,
-    Resolve(Object),
-    Lower(Object),
-    Free(Object),
     GiveBack,
     Condemn,
+    Nudge,
     Done,
 }
 
@@ -56,44 +56,53 @@ impl<R: Rules> Install<R> {
             old,
             new,
             clears,
-            step: Step::SetBit,
+            marked: false,
+            step: Step::Replace,
             rules: PhantomData,
         };
-        install.step = if old == new.0 {
-            install.after_pointing()
+        if old == new.0 {
+            install.step = install.after_pointing();
         } else if R::CLEARS_BIT_FIRST && install.tells() {
-            Step::Clear
-        } else {
-            Step::Point
-        };
+            install.step = Step::Clear;
+        }
         install
     }
 
+    fn former(&self) -> Object {
+        Object(self.old & !super::MARK)
+    }
+
     fn tells(&self) -> bool {
-        self.clears && self.old != NONE && self.old != self.new.0
+        let spared = R::SPARES_MARKED && is_marked(self.old);
+        self.clears && self.old != NONE && self.old != self.new.0 && !spared
     }
 
     fn after_pointing(&self) -> Step {
         match (R::GIVES_BACK_LAST, R::SETS_BIT) {
             (false, _) => Step::GiveBack,
             (true, true) => Step::SetBit,
-            (true, false) => Step::Look,
+            (true, false) => Step::GiveBack,
         }
     }
 
-    fn after_marks(&self) -> Step {
-        if R::GIVES_BACK_LAST {
-            Step::GiveBack
-        } else {
-            Step::Done
+    fn at_the_end(&self) -> Step {
+        match self.marked && R::NUDGES {
+            true => Step::Nudge,
+            false => Step::Done,
+        }
+    }
+
+    fn after_bit(&self) -> Step {
+        match R::GIVES_BACK_LAST {
+            true => Step::GiveBack,
+            false => self.at_the_end(),
         }
     }
 
     fn after_count(&self) -> Step {
-        if R::GIVES_BACK_LAST {
-            Step::Done
-        } else {
-            Step::SetBit
+        match R::GIVES_BACK_LAST {
+            true => self.at_the_end(),
+            false => Step::SetBit,
         }
     }
 }
@@ -106,43 +115,35 @@ impl Install {
 
 impl<R: Rules> Procedure for Install<R> {
     fn request(&self) -> Request {
-        let slot = self.slot;
+        let Install { slot, new, .. } = *self;
         match self.step {
-            Step::Clear | Step::ClearLate => Request::ClearBit(Object(self.old), slot),
-            Step::Point => Request::SetPointer(slot, self.new.0),
-            Step::SetBit => Request::SetBit(self.new, slot),
-            Step::Look => Request::Dying(slot),
-            Step::Resolve(other) => Request::Exchange {
-                slot,
-                old: other.0,
-                new: NONE,
-            },
-            Step::Lower(other) => Request::Lower(other),
-            Step::Free(other) => Request::Free(other),
-            Step::GiveBack => Request::GiveBack(self.new),
-            Step::Condemn => Request::Condemn(self.new),
+            Step::Clear | Step::ClearLate => Request::ClearBit(self.former(), slot),
+            Step::Replace => Request::Replace(slot, new.0),
+            Step::SetBit => Request::SetBit(new, slot),
+            Step::GiveBack => Request::GiveBack(new),
+            Step::Condemn => Request::Condemn(new),
+            Step::Nudge => Request::Nudge,
             Step::Done => Request::Done(Outcome::Finished),
         }
     }
 
     fn answer(&mut self, answer: Answer) {
         self.step = match (self.step, answer) {
-            (Step::Clear, Answer::Done) => Step::Point,
-            (Step::Point, Answer::Done) if !R::CLEARS_BIT_FIRST && self.tells() => Step::ClearLate,
-            (Step::Point | Step::ClearLate, Answer::Done) => self.after_pointing(),
-            (Step::SetBit, Answer::Done) => Step::Look,
-            (Step::Look, Answer::Word(NONE)) => self.after_marks(),
-            // The new object's own mark cannot be there: its count is not zero.
-            (Step::Look, Answer::Word(mark)) => Step::Resolve(Object(mark)),
-            (Step::Resolve(other), Answer::Is(true)) => Step::Lower(other),
-            (Step::Resolve(_), Answer::Is(false)) => Step::Look,
-            (Step::Lower(other), Answer::Is(true)) => Step::Free(other),
-            (Step::Lower(_), Answer::Is(false)) => Step::Look,
-            (Step::Free(_), Answer::Done) => Step::Look,
+            (Step::Clear, Answer::Done) => Step::Replace,
+            (Step::Replace, Answer::Word(was)) => {
+                self.marked = is_marked(was);
+                match !R::CLEARS_BIT_FIRST && self.tells() {
+                    true => Step::ClearLate,
+                    false => self.after_pointing(),
+                }
+            }
+            (Step::ClearLate, Answer::Done) => self.after_pointing(),
+            (Step::SetBit, Answer::Done) => self.after_bit(),
             (Step::GiveBack, Answer::Is(true)) => Step::Condemn,
             (Step::GiveBack, Answer::Is(false)) | (Step::Condemn, Answer::Done) => {
                 self.after_count()
             }
+            (Step::Nudge, Answer::Done) => Step::Done,
             (_, answer) => mismatch(self.request(), answer),
         };
     }

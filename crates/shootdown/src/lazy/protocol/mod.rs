@@ -7,60 +7,70 @@
 //!
 //! | procedure | by whom | what it does |
 //! | --- | --- | --- |
-//! | [`Install`] | a reader that holds an idle slot and a counted reference | caches the object there |
-//! | [`Leave`] | the holder of a slot that is marked, or that it wants to empty | resolves marks, and leaves |
-//! | [`Tend`] | whoever finds work and the lock free | leaves orphaned slots, and shoots down a batch |
+//! | [`Install`] | a reader that has taken a slot, and a counted reference | caches the object there |
+//! | [`Empty`] | the holder of a slot whose object has left its cell | takes the object out of the slot |
+//! | [`Tend`] | whoever finds work and the lock free | shoots down a batch, and what earlier ones had to leave |
 //!
-//! A slot's `dying` word holds 0, the object whose shootdown has *marked* the slot, or
-//! [`TOMB`]. Whoever takes a mark away (the one whose exchange succeeds) *resolves* it,
-//! and lowers that object's count of pending marks.
+//! A slot's `pointer` is 0, an object, or an object with [`MARK`]: its shootdown has
+//! *marked* the slot. Marks are set and lifted with the lock only; a holder that replaces
+//! a marked pointer, or finds its own marked after leaving, *nudges* whoever has the lock.
 //!
 //! # What a driver owes
 //!
 //! Requests are carried out one after the other. Loads acquire, stores release,
-//! read-modify-writes do both, those of the lock and the lists are sequentially
-//! consistent. A fence is one that aborts sections.
+//! read-modify-writes do both, those of the lock, the nudge and the lists are sequentially
+//! consistent. A fence is a full memory barrier on every CPU that runs a thread of the
+//! process, between its beginning and its end.
 
+mod empty;
 mod install;
-mod leave;
 mod shootdown;
 mod tend;
 
 use core::fmt::Debug;
 use core::hash::Hash;
 
+pub(crate) use empty::Empty;
 pub(crate) use install::Install;
-pub(crate) use leave::Leave;
 pub(crate) use tend::Tend;
 
 /// A slot, by the name that its driver has for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Slot(pub(crate) u64);
 
-/// An object, by what stands for it in a slot. Neither [`NONE`] nor [`TOMB`].
+/// An object, by what stands for it in a slot: even, and not [`NONE`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Object(pub(crate) u64);
 
-/// No object; no mark.
+impl Object {
+    /// What a slot that is marked for it holds.
+    pub(crate) const fn marked(self) -> u64 {
+        self.0 | MARK
+    }
+}
+
+/// No object.
 pub(crate) const NONE: u64 = 0;
 
-/// The mark of a slot whose pointer is being taken away.
-pub(crate) const TOMB: u64 = 1;
+/// Set in the pointer of a slot that a shootdown has marked.
+pub(crate) const MARK: u64 = 1;
+
+pub(crate) const fn is_marked(pointer: u64) -> bool {
+    pointer & MARK != 0
+}
 
 /// One access to shared memory, or one system call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Request {
     /// Words of a slot. [`Answer::Word`].
     Active(Slot),
-    Dying(Slot),
     Pointer(Slot),
     /// Whether a slot holds an object: its pointer, for the filter. [`Answer::Is`].
     Holds(Slot, Object),
-    /// Stores to a slot. [`Answer::Done`].
-    SetPointer(Slot, u64),
-    ClearDying(Slot),
-    Idle(Slot),
-    /// Exchanges the mark of a slot. [`Answer::Is`]: whether it was `old`.
+    /// Exchanges the pointer of a slot that the caller holds for another, whatever it is.
+    /// [`Answer::Word`]: what it was.
+    Replace(Slot, u64),
+    /// Exchanges the pointer of a slot. [`Answer::Is`]: whether it was `old`.
     Exchange {
         slot: Slot,
         old: u64,
@@ -73,43 +83,50 @@ pub(crate) enum Request {
     InMask(Object, Option<Slot>),
     /// Gives a counted reference back. [`Answer::Is`]: whether it was the last one.
     GiveBack(Object),
-    /// One more mark is pending. [`Answer::Done`].
-    Raise(Object),
-    /// One less. [`Answer::Is`]: whether it was the last one.
-    Lower(Object),
     /// Puts an object without counted references on the list of those to shoot down.
     /// [`Answer::Done`].
     Condemn(Object),
-    /// Nobody reaches the object any more. [`Answer::Done`].
-    Free(Object),
+    /// Has whoever has the lock look at the marks that it had to leave. [`Answer::Done`].
+    Nudge,
     /// Takes the lock, if it is free. [`Answer::Is`].
     TryLock,
     /// Gives it back. [`Answer::Done`].
     Unlock,
-    /// With the lock: a slot that its holder could not leave, and the object it holds.
-    /// [`Answer::Mark`].
-    Orphan,
-    /// With the lock: takes the list of dying objects as this procedure's batch.
-    /// [`Answer::Done`].
+
+    // What follows is for who has the lock.
+    /// One more mark is pending. [`Answer::Done`].
+    Raise(Object),
+    /// One less. [`Answer::Is`]: whether it was the last one.
+    Lower(Object),
+    /// Nobody reaches the object any more. [`Answer::Done`].
+    Free(Object),
+    /// Forgets the nudges so far, and notes all kept marks. [`Answer::Done`].
+    Recall,
+    /// Has a batch that waits for somebody's fence, if that has been made: its marks are
+    /// noted, and it is this procedure's batch. [`Answer::Is`].
+    Unpark,
+    /// Takes the list of dying objects as this procedure's batch. [`Answer::Done`].
     Batch,
+    /// Lays the batch and its marks aside, until somebody makes a fence that begins from
+    /// now on; if the policy says so. [`Answer::Is`].
+    Park,
     /// Puts the batch back: they are to be tried again at another time. [`Answer::Done`].
     Postpone,
-    /// Remembers a mark that this procedure has set. [`Answer::Done`].
+    /// Remembers a mark that is set. [`Answer::Done`].
     Note(Slot, Object),
     /// Forgets one of those, and says which. [`Answer::Mark`].
     Noted,
+    /// Remembers a mark for the next time. [`Answer::Done`].
+    Keep(Slot, Object),
     /// The object after one in the batch. [`Answer::Object`].
     Next(Option<Object>),
-    /// Waits until every section that began before has committed or aborted.
-    /// [`Answer::Is`]: whether it is so.
+    /// Waits until every CPU has passed a full barrier. [`Answer::Is`]: whether it is so.
     Fence,
+
     /// Whether there is work for [`Tend`]. [`Answer::Is`].
     Work,
-    /// Whether there are slots to leave. [`Answer::Is`].
-    Orphans,
-    /// Somebody else is taking the slot's pointer away: in no reachable state.
-    /// [`Answer::Done`].
-    Wait,
+    /// Whether there are nudges. [`Answer::Is`].
+    Nudged,
     /// Nothing more.
     Done(Outcome),
 }
@@ -121,7 +138,6 @@ pub(crate) enum Answer {
     Is(bool),
     Slot(Option<Slot>),
     Object(Option<Object>),
-    /// A slot, and what it holds or is marked for.
     Mark(Option<(Slot, Object)>),
     Done,
 }
@@ -129,16 +145,10 @@ pub(crate) enum Answer {
 /// How a procedure ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Outcome {
-    /// The slot is still held, and no longer marked: try the section again.
-    Again,
-    /// The slot is left.
-    Left,
     /// Everything has been done.
     Finished,
     /// The fence was refused: nothing was taken from under anybody.
     Refused,
-    /// A slot that is held is being taken away: in no reachable state.
-    Broken,
 }
 
 /// A slow path, as a machine that is driven by answers.
@@ -181,19 +191,23 @@ pub(crate) trait Rules:
     const SETS_BIT: bool = true;
     /// Who clears a bit does so before it replaces the pointer.
     const CLEARS_BIT_FIRST: bool = true;
-    /// A shootdown raises the count before it marks.
-    const RAISES_FIRST: bool = true;
-    /// It fences after it has marked.
+    /// An installer does not touch an object that the slot was marked for.
+    const SPARES_MARKED: bool = true;
+    /// Who replaces a marked pointer nudges.
+    const NUDGES: bool = true;
+    /// A shootdown fences after it has marked.
     const FENCES: bool = true;
-    /// It leaves the marks of active slots to their holders.
+    /// It leaves active slots to their holders.
     const SPARES_ACTIVE: bool = true;
-    /// It remembers its marks, and does not look for them by the masks again.
-    const NOTES_MARKS: bool = true;
-    /// It takes the pointer away behind a tombstone, not after the mark.
-    const TOMBSTONES: bool = true;
-    /// It waits for the holders: its own count goes last, and frees only if it is the last.
+    /// It keeps their marks in mind.
+    const KEEPS_MARKS: bool = true;
+    /// It takes a pointer away only if it is still the marked one.
+    const EXCHANGES: bool = true;
+    /// Objects wait for their marks: each counts, and the last one frees.
     const COUNTS_PENDING: bool = true;
-    /// There is one at a time.
+    /// Nudges are forgotten before the kept marks are looked at.
+    const FORGETS_FIRST: bool = true;
+    /// There is one tender at a time.
     const LOCKS: bool = true;
     /// It looks for work again after it has given the lock back.
     const LOOKS_AGAIN: bool = true;

@@ -1,111 +1,96 @@
-//! Takes the lazy references to a batch of objects away: those that are idle at once,
-//! those that are held when their holders leave.
+//! Takes the lazy references to dying objects away: those that are idle at once, those
+//! that are held when their holders have left.
 //!
 //! ```text
-//! 1  each object, each slot in its mask:
-//!      pointer is another             -> this slot cannot reach the object (the filter)
-//!      pending += 1; exchange dying 0 -> object
-//!        another object's mark is there: look at the pointer again; it is another's by
-//!        now: undo; it is still the object: the slot cannot reach the other one, so its
-//!        mark is replaced, and its pending -= 1
-//! 2  one fence, if anything was marked
-//! 3  each mark that was set:
-//!      pointer is another             -> take the mark away, pending -= 1
-//!      active is 0                    -> exchange dying object -> TOMB; pointer = 0;
-//!                                        dying = 0 (release); pending -= 1
-//!      active is 1                    -> the mark is the holder's, who sees it on leaving
-//! 4  each object: pending -= 1, which began at 1; the last one frees
+//! 1  each kept mark: as 4
+//! 2  a batch that waits for somebody's fence, if that has been made: as 4 and 5
+//! 3  each object of the new batch, each slot in its mask:
+//!      (the filter) pointer is another: next
+//!      exchange pointer object -> marked; it was another: next; pending += 1
+//!    one fence, if anything was marked; or (policy) lay the batch aside until somebody
+//!    else makes one
+//! 4  each mark that was set:
+//!      pointer is another             -> pending -= 1
+//!      active is 1                    -> keep the mark in mind; its holder will nudge
+//!      active is 0                    -> exchange pointer marked -> 0; pending -= 1
+//! 5  each object of the batch: pending -= 1, which began at 1
+//! *  pending is 0: nobody reaches the object
 //! ```
 //!
-//! Why the filter holds: every install of the object came before its count was zero, which
-//! came before this. Whoever replaces the pointer is done with the object.
+//! Why a slot with another pointer cannot come to hold the object: every install of it
+//! came before its count was zero, which came before this.
 //!
-//! Why the fence decides: a section that takes the slot has loaded `dying` 0 before its
-//! commit. If it loaded it before the mark, it has committed by the end of the fence, and
-//! its `active` is seen, or it has aborted and sees the mark the next time. So with the
-//! mark in place and `active` 0 after the fence, nobody takes the slot. A section that
-//! leaves, likewise: if `active` is 1 after the fence, its holder has yet to load `dying`.
+//! Why the fence decides: who holds a lease by this slot has stored `active`, and *then*
+//! found the pointer unmarked. If it found it so before the mark was set, the fence came
+//! after its store, which is therefore seen in step 4, unless the slot has been left
+//! since. Whoever takes the slot later finds the mark, or what came after it, and never
+//! has the object. So `active` 0, once seen after the fence, is the end of all leases by
+//! this slot: later it may be taken again, but not for the object.
 //!
-//! Why a tombstone: while `dying` is not 0 nobody takes the slot, so nobody installs, and
-//! `pointer = 0` wipes nothing but the object. With the mark gone first, a new holder's
-//! pointer would be wiped.
+//! Why a holder that leaves cannot be missed: it stores `active` 0, and *then* looks at
+//! the pointer. The fence came between the mark and step 4. If the look came before the
+//! mark, so did the store before the fence, and step 4 sees it. Otherwise the look finds
+//! the mark, or another pointer, and nudges.
 //!
-//! Why marks are remembered: by the third step the slot's bit may have been cleared, and
-//! the slot left, by a holder that looked for a mark before it was set.
+//! Why the pointer is taken away by an exchange: somebody may have taken the slot though
+//! it is marked, and be replacing the pointer.
 
 use core::marker::PhantomData;
 
-use super::{
-    Answer, NONE, Object, Outcome, Procedure, Request, Rules, Slot, Sound, TOMB, mismatch,
-};
+use super::{Answer, NONE, Object, Outcome, Procedure, Request, Rules, Slot, Sound, mismatch};
 
-/// Shoots down the driver's batch; the caller has the lock.
+/// Shoots down what is due; the caller has the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Shootdown<R = Sound> {
-    /// Whether slots that hold something else are not marked at all.
+    /// Whether slots are read before they are marked, and fences made for marks only.
     filter: bool,
     object: Object,
     slot: Slot,
-    marked: bool,
-    /// The fence was refused: marks are taken away again.
-    refused: bool,
+    /// What asks for a fence.
+    due: bool,
+    /// Whose marks are seen to.
+    phase: Phase,
     step: Step,
     rules: PhantomData<R>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Phase {
+    /// Those that were kept.
+    Kept,
+    /// Those of a batch that was laid aside.
+    Parked,
+    /// Those of the new batch.
+    New,
+    /// Its fence was refused: its marks are lifted.
+    Refused,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Step {
-    Object {
-        first: bool,
-    },
-    Mask {
-        first: bool,
-    },
+    Recall,
+    Unpark,
+    Batch,
+    Object { first: bool },
+    Mask { first: bool },
     Look,
-    Raise,
     Mark,
-    RaiseLate,
-    LookAgain,
-    Whose,
-    Replace(Object),
-    LowerOther(Object),
-    FreeOther(Object),
-    Wait,
-    Undo,
-    Fence,
+    Raise,
     Note,
+    Park,
+    Fence,
     Noted,
-    /// The mutant that looks for its marks by the masks.
-    MarkedObject {
-        first: bool,
-    },
-    MarkedMask {
-        first: bool,
-    },
-    Marked,
+    Pointer,
     Active,
-    Holds {
-        active: bool,
-    },
-    Away {
-        wipes: bool,
-    },
-    Bury,
-    Wipe {
-        late: bool,
-    },
-    Unmark,
+    Keep,
+    Take,
+    Lift,
     Lower,
+    FreeMarked,
+    LastObject { first: bool },
+    LastLower { next: Option<Object> },
+    Free { next: Option<Object> },
     Postpone,
-    LastObject {
-        first: bool,
-    },
-    LastLower {
-        next: Option<Object>,
-    },
-    Free {
-        next: Option<Object>,
-    },
     Done,
 }
 
@@ -115,46 +100,27 @@ impl<R: Rules> Shootdown<R> {
             filter,
             object: Object(NONE),
             slot: Slot(0),
-            marked: false,
-            refused: false,
-            step: Step::Object { first: true },
+            due: false,
+            phase: Phase::Kept,
+            step: Step::Recall,
             rules: PhantomData,
         }
     }
 
-    /// Goes on at a slot, if there is one.
-    fn at(&mut self, slot: Option<Slot>, found: Step, none: Step) -> Step {
-        match slot {
-            Some(slot) => {
-                self.slot = slot;
-                found
-            }
-            None => none,
-        }
-    }
-
-    /// To the next mark.
-    fn next_mark(first: bool) -> Step {
-        match (R::NOTES_MARKS, first) {
-            (true, _) => Step::Noted,
-            (false, true) => Step::MarkedObject { first: true },
-            (false, false) => Step::MarkedMask { first: false },
-        }
-    }
-
-    /// When all marks have been seen to.
+    /// All marks of this phase have been seen to.
     fn after_marks(&self) -> Step {
-        match self.refused {
-            true => Step::Postpone,
-            false => Step::LastObject { first: true },
+        match self.phase {
+            Phase::Kept => Step::Unpark,
+            Phase::Parked | Phase::New => Step::LastObject { first: true },
+            Phase::Refused => Step::Postpone,
         }
     }
 
-    /// What is to be done with a mark.
-    fn seen(&self) -> Step {
-        match self.refused {
-            true => Step::Away { wipes: false },
-            false => Step::Active,
+    /// All objects of this phase have, too.
+    fn after_objects(&self) -> Step {
+        match self.phase {
+            Phase::Parked => Step::Batch,
+            _ => Step::Done,
         }
     }
 }
@@ -163,34 +129,31 @@ impl<R: Rules> Procedure for Shootdown<R> {
     fn request(&self) -> Request {
         let Shootdown { object, slot, .. } = *self;
         let exchange = |old, new| Request::Exchange { slot, old, new };
-        let after_object = |first: bool| Request::Next((!first).then_some(object));
-        let after_slot = |first: bool| Request::InMask(object, (!first).then_some(slot));
         match self.step {
-            Step::Object { first } | Step::MarkedObject { first } => after_object(first),
-            Step::Mask { first } | Step::MarkedMask { first } => after_slot(first),
+            Step::Recall => Request::Recall,
+            Step::Unpark => Request::Unpark,
+            Step::Batch => Request::Batch,
+            Step::Object { first } | Step::LastObject { first } => {
+                Request::Next((!first).then_some(object))
+            }
+            Step::Mask { first } => Request::InMask(object, (!first).then_some(slot)),
             Step::Look => Request::Holds(slot, object),
-            Step::LookAgain | Step::Holds { .. } => Request::Pointer(slot),
-            Step::Raise | Step::RaiseLate => Request::Raise(object),
-            Step::Mark => exchange(NONE, object.0),
-            Step::Wait => Request::Wait,
-            Step::Undo | Step::Lower => Request::Lower(object),
+            Step::Mark => exchange(object.0, object.marked()),
+            Step::Raise => Request::Raise(object),
             Step::Note => Request::Note(slot, object),
+            Step::Park => Request::Park,
             Step::Fence => Request::Fence,
             Step::Noted => Request::Noted,
-            Step::Marked | Step::Whose => Request::Dying(slot),
-            Step::Replace(other) => exchange(other.0, object.0),
-            Step::LowerOther(other) => Request::Lower(other),
-            Step::FreeOther(other) => Request::Free(other),
+            Step::Pointer => Request::Pointer(slot),
             Step::Active => Request::Active(slot),
-            Step::Away { .. } => exchange(object.0, NONE),
-            Step::Bury => exchange(object.0, TOMB),
-            Step::Wipe { .. } => Request::SetPointer(slot, NONE),
-            Step::Unmark => Request::ClearDying(slot),
+            Step::Keep => Request::Keep(slot, object),
+            Step::Take if R::EXCHANGES => exchange(object.marked(), NONE),
+            Step::Take => Request::Replace(slot, NONE),
+            Step::Lift => exchange(object.marked(), object.0),
+            Step::Lower | Step::LastLower { .. } => Request::Lower(object),
+            Step::FreeMarked | Step::Free { .. } => Request::Free(object),
             Step::Postpone => Request::Postpone,
-            Step::LastObject { first } => after_object(first),
-            Step::LastLower { .. } => Request::Lower(object),
-            Step::Free { .. } => Request::Free(object),
-            Step::Done if self.refused => Request::Done(Outcome::Refused),
+            Step::Done if self.phase == Phase::Refused => Request::Done(Outcome::Refused),
             Step::Done => Request::Done(Outcome::Finished),
         }
     }
@@ -198,105 +161,77 @@ impl<R: Rules> Procedure for Shootdown<R> {
     fn answer(&mut self, answer: Answer) {
         let object = self.object;
         self.step = match (self.step, answer) {
+            (Step::Recall, Answer::Done) => Step::Noted,
+            (Step::Unpark, Answer::Is(true)) => {
+                self.phase = Phase::Parked;
+                Step::Noted
+            }
+            (Step::Unpark, Answer::Is(false)) => Step::Batch,
+            (Step::Batch, Answer::Done) => {
+                self.phase = Phase::New;
+                Step::Object { first: true }
+            }
             (Step::Object { .. }, Answer::Object(Some(object))) => {
                 self.object = object;
                 Step::Mask { first: true }
             }
-            (Step::Object { .. }, Answer::Object(None)) => match self.marked {
-                true if R::FENCES => Step::Fence,
-                true => Self::next_mark(true),
-                false => Step::LastObject { first: true },
+            (Step::Object { .. }, Answer::Object(None)) => match self.due {
+                true if R::FENCES => Step::Park,
+                _ => Step::Noted,
             },
-            (Step::Mask { .. }, Answer::Slot(slot)) => {
-                let found = match (self.filter, R::RAISES_FIRST) {
-                    (true, _) => Step::Look,
-                    (false, true) => Step::Raise,
-                    (false, false) => Step::Mark,
-                };
-                self.at(slot, found, Step::Object { first: false })
-            }
-            (Step::Look, Answer::Is(holds)) => match (holds, R::RAISES_FIRST) {
-                (false, _) => Step::Mask { first: false },
-                (true, true) => Step::Raise,
-                (true, false) => Step::Mark,
-            },
-            (Step::Raise, Answer::Done) => Step::Mark,
-            (Step::Mark, Answer::Is(true)) => {
-                self.marked = true;
-                if R::RAISES_FIRST {
-                    Step::Note
-                } else {
-                    Step::RaiseLate
+            (Step::Mask { .. }, Answer::Slot(Some(slot))) => {
+                self.slot = slot;
+                self.due |= !self.filter;
+                match self.filter {
+                    true => Step::Look,
+                    false => Step::Mark,
                 }
             }
-            (Step::RaiseLate, Answer::Done) => Step::Note,
+            (Step::Mask { .. }, Answer::Slot(None)) => Step::Object { first: false },
+            (Step::Look, Answer::Is(true)) => Step::Mark,
+            (Step::Look | Step::Mark, Answer::Is(false)) => Step::Mask { first: false },
+            (Step::Mark, Answer::Is(true)) => {
+                self.due = true;
+                Step::Raise
+            }
+            (Step::Raise, Answer::Done) => Step::Note,
             (Step::Note, Answer::Done) => Step::Mask { first: false },
-            (Step::Mark, Answer::Is(false)) => Step::LookAgain,
-            (Step::LookAgain, Answer::Word(held)) if held == object.0 => Step::Whose,
-            (Step::Whose, Answer::Word(NONE)) => Step::Mark,
-            // Only who has the lock buries, and has ended that by now.
-            (Step::Whose, Answer::Word(TOMB)) => Step::Wait,
-            (Step::Whose, Answer::Word(other)) => Step::Replace(Object(other)),
-            (Step::Wait, Answer::Done) => Step::Whose,
-            (Step::Replace(other), Answer::Is(true)) => {
-                self.marked = true;
-                Step::LowerOther(other)
-            }
-            (Step::Replace(_), Answer::Is(false)) => Step::LookAgain,
-            (Step::LowerOther(other), Answer::Is(true)) => Step::FreeOther(other),
-            (Step::LowerOther(_), Answer::Is(false)) | (Step::FreeOther(_), Answer::Done) => {
-                Step::Note
-            }
-            (Step::LookAgain, Answer::Word(_)) if !R::RAISES_FIRST => Step::Mask { first: false },
-            (Step::LookAgain, Answer::Word(_)) => Step::Undo,
-            // Never the last one: this procedure's own is there.
-            (Step::Undo, Answer::Is(_)) => Step::Mask { first: false },
-            (Step::Fence, Answer::Is(done)) => {
-                self.refused = !done;
-                Self::next_mark(true)
+            (Step::Park, Answer::Is(true)) => Step::Done,
+            (Step::Park, Answer::Is(false)) => Step::Fence,
+            (Step::Fence, Answer::Is(true)) => Step::Noted,
+            (Step::Fence, Answer::Is(false)) => {
+                self.phase = Phase::Refused;
+                Step::Noted
             }
             (Step::Noted, Answer::Mark(Some((slot, object)))) => {
                 (self.slot, self.object) = (slot, object);
-                self.seen()
-            }
-            (Step::Noted, Answer::Mark(None)) => self.after_marks(),
-            (Step::MarkedObject { .. }, Answer::Object(Some(object))) => {
-                self.object = object;
-                Step::MarkedMask { first: true }
-            }
-            (Step::MarkedObject { .. }, Answer::Object(None)) => self.after_marks(),
-            (Step::Postpone, Answer::Done) => Step::Done,
-            (Step::MarkedMask { .. }, Answer::Slot(slot)) => {
-                self.at(slot, Step::Marked, Step::MarkedObject { first: false })
-            }
-            (Step::Marked, Answer::Word(mark)) if mark == object.0 => self.seen(),
-            (Step::Marked, Answer::Word(_)) => Step::MarkedMask { first: false },
-            (Step::Active, Answer::Word(active)) => Step::Holds {
-                active: active != 0,
-            },
-            (Step::Holds { active }, Answer::Word(held)) => {
-                match (held == object.0, active && R::SPARES_ACTIVE) {
-                    (false, _) => Step::Away { wipes: false },
-                    (true, true) => Self::next_mark(false),
-                    (true, false) if R::TOMBSTONES => Step::Bury,
-                    (true, false) => Step::Away { wipes: true },
+                match self.phase {
+                    Phase::Refused => Step::Lift,
+                    _ => Step::Pointer,
                 }
             }
-            (Step::Bury, Answer::Is(true)) => Step::Wipe { late: false },
-            (Step::Away { wipes: true }, Answer::Is(true)) => Step::Wipe { late: true },
-            (Step::Away { wipes: false }, Answer::Is(true)) => Step::Lower,
-            (Step::Wipe { late: false }, Answer::Done) => Step::Unmark,
-            (Step::Wipe { late: true }, Answer::Done) => Step::Lower,
-            (Step::Unmark, Answer::Done) => Step::Lower,
-            // The holder, or an installer, has resolved it.
-            (Step::Bury | Step::Away { .. }, Answer::Is(false)) => Self::next_mark(false),
-            (Step::Lower, Answer::Is(_)) => Self::next_mark(false),
+            (Step::Noted, Answer::Mark(None)) => self.after_marks(),
+            (Step::Pointer, Answer::Word(word)) if word == object.marked() => Step::Active,
+            (Step::Pointer, Answer::Word(_)) => Step::Lower,
+            (Step::Active, Answer::Word(active)) if active != 0 && R::SPARES_ACTIVE => {
+                match R::KEEPS_MARKS {
+                    true => Step::Keep,
+                    false => Step::Lower,
+                }
+            }
+            (Step::Active, Answer::Word(_)) => Step::Take,
+            (Step::Keep, Answer::Done) => Step::Noted,
+            (Step::Take, Answer::Is(_) | Answer::Word(_)) | (Step::Lift, Answer::Is(_)) => {
+                Step::Lower
+            }
+            (Step::Lower, Answer::Is(true)) => Step::FreeMarked,
+            (Step::Lower, Answer::Is(false)) | (Step::FreeMarked, Answer::Done) => Step::Noted,
             (Step::LastObject { first: true }, Answer::Object(Some(object))) => {
                 self.object = object;
                 // Which one is next must be known before this one may be freed.
                 Step::LastObject { first: false }
             }
-            (Step::LastObject { first: true }, Answer::Object(None)) => Step::Done,
+            (Step::LastObject { first: true }, Answer::Object(None)) => self.after_objects(),
             (Step::LastObject { first: false }, Answer::Object(next)) => Step::LastLower { next },
             (Step::LastLower { next }, Answer::Is(last)) if last || !R::COUNTS_PENDING => {
                 Step::Free { next }
@@ -307,9 +242,10 @@ impl<R: Rules> Procedure for Shootdown<R> {
                         self.object = next;
                         Step::LastObject { first: false }
                     }
-                    None => Step::Done,
+                    None => self.after_objects(),
                 }
             }
+            (Step::Postpone, Answer::Done) => Step::Done,
             (_, answer) => mismatch(self.request(), answer),
         };
     }

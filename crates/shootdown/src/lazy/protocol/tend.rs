@@ -3,19 +3,14 @@
 //!
 //! ```text
 //! while there is work and the lock is to be had:
-//!     leave the slots that their holders could not leave
-//!     shoot down the dying objects
+//!     shoot down what is due
 //!     give the lock back
 //! ```
 //!
-//! Nobody waits for the lock. Who finds it taken has put its work on a list before; the
-//! lock's owner looks at the lists once more after it has given the lock back. All of
-//! these are sequentially consistent, so one of the two sees the other.
-//!
-//! Marks are set with the lock only. So with it, a slot that is not marked stays so, and is
-//! left by a plain store: that is the door for threads that run no sections.
+//! Nobody waits for the lock. Who finds it taken has put its work on a list before, or has
+//! nudged; the lock's owner looks once more after it has given the lock back. All of these
+//! are sequentially consistent, so one of the two sees the other.
 
-use super::leave::Leave;
 use super::shootdown::Shootdown;
 use super::{Answer, Outcome, Procedure, Request, Rules, Sound, mismatch};
 
@@ -23,7 +18,7 @@ use super::{Answer, Outcome, Procedure, Request, Rules, Sound, mismatch};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Tend<R = Sound> {
     filter: bool,
-    /// A fence was refused: shootdowns are for another time, but slots are left.
+    /// A fence was refused: batches are for another time, but nudges are heard.
     refused: bool,
     step: Step<R>,
 }
@@ -32,10 +27,9 @@ pub(crate) struct Tend<R = Sound> {
 enum Step<R> {
     Work,
     Lock,
-    Orphan,
-    Leave(Leave<R>),
-    Batch,
     Shootdown(Shootdown<R>),
+    /// The mutant that hears nudges late.
+    Recall,
     Unlock,
     Done,
 }
@@ -59,13 +53,11 @@ impl Tend {
 impl<R: Rules> Procedure for Tend<R> {
     fn request(&self) -> Request {
         match &self.step {
-            Step::Work if self.refused => Request::Orphans,
+            Step::Work if self.refused => Request::Nudged,
             Step::Work => Request::Work,
             Step::Lock => Request::TryLock,
-            Step::Orphan => Request::Orphan,
-            Step::Leave(leave) => leave.request(),
-            Step::Batch => Request::Batch,
             Step::Shootdown(shootdown) => shootdown.request(),
+            Step::Recall => Request::Recall,
             Step::Unlock => Request::Unlock,
             Step::Done if self.refused => Request::Done(Outcome::Refused),
             Step::Done => Request::Done(Outcome::Finished),
@@ -73,38 +65,29 @@ impl<R: Rules> Procedure for Tend<R> {
     }
 
     fn answer(&mut self, answer: Answer) {
-        let filter = self.filter;
+        let shootdown = Step::Shootdown(Shootdown::with_rules(self.filter));
         self.step = match (self.step, answer) {
             (Step::Work, Answer::Is(true)) if R::LOCKS => Step::Lock,
-            (Step::Work, Answer::Is(true)) => Step::Orphan,
+            (Step::Work, Answer::Is(true)) => shootdown,
             (Step::Work | Step::Lock, Answer::Is(false)) => Step::Done,
-            (Step::Lock, Answer::Is(true)) => Step::Orphan,
-            (Step::Orphan, Answer::Mark(Some((slot, own)))) => {
-                Step::Leave(Leave::with_rules(slot, own, true))
-            }
-            (Step::Orphan, Answer::Mark(None)) if self.refused => Step::Unlock,
-            (Step::Orphan, Answer::Mark(None)) => Step::Batch,
-            (Step::Batch, Answer::Done) => Step::Shootdown(Shootdown::with_rules(filter)),
-            (Step::Unlock, Answer::Done) if R::LOOKS_AGAIN => Step::Work,
-            (Step::Unlock, Answer::Done) => Step::Done,
-            (Step::Leave(mut leave), answer) => {
-                leave.answer(answer);
-                match leave.request() {
-                    Request::Done(_) => Step::Orphan,
-                    _ => Step::Leave(leave),
-                }
-            }
+            (Step::Lock, Answer::Is(true)) => shootdown,
             (Step::Shootdown(mut shootdown), answer) => {
                 shootdown.answer(answer);
                 match shootdown.request() {
-                    Request::Done(_) if !R::LOCKS => Step::Work,
                     Request::Done(outcome) => {
                         self.refused = outcome == Outcome::Refused;
-                        Step::Unlock
+                        match (R::LOCKS, R::FORGETS_FIRST) {
+                            (false, _) => Step::Work,
+                            (true, false) => Step::Recall,
+                            (true, true) => Step::Unlock,
+                        }
                     }
                     _ => Step::Shootdown(shootdown),
                 }
             }
+            (Step::Recall, Answer::Done) => Step::Unlock,
+            (Step::Unlock, Answer::Done) if R::LOOKS_AGAIN => Step::Work,
+            (Step::Unlock, Answer::Done) => Step::Done,
             (_, answer) => mismatch(self.request(), answer),
         };
     }

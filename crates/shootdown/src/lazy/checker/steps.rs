@@ -1,0 +1,355 @@
+//! The steps of readers and writers, but for their procedures.
+
+use super::super::protocol::{Empty, Install, Object as Name, Rules, Slot, Tend, is_marked};
+use super::config::Reader;
+use super::model::World;
+use super::state::{BIAS, Cell, Doing, Field, Object, State, Then, Thread, name_of, number_of};
+
+impl<R: Rules> World<R> {
+    /// A thread's own step; false if there is no such choice.
+    pub(super) fn step(&self, state: &mut State<R>, thread: usize, choice: u8) -> bool {
+        let config = &self.config;
+        let mine = state.threads[thread];
+        let cpu = mine.cpu.expect("only who runs steps");
+        let set = |state: &mut State<R>, doing| state.threads[thread].doing = doing;
+        match mine.doing {
+            Doing::Done => return false,
+            Doing::Rest if mine.left == 0 => {
+                state.drain(cpu);
+                state.threads[thread] = Thread::new(None, 0, Doing::Done);
+            }
+            Doing::Rest if self.is_reader(thread) => self.begin_load(state, thread, choice),
+            Doing::Rest => return self.begin_store(state, thread, choice),
+            Doing::Take { commits: false } => {
+                let slot = cpu * config.ways + mine.way;
+                state.threads[thread].slot = slot;
+                let idle = state.load(cpu, slot, Field::Active) == 0;
+                set(
+                    state,
+                    match idle {
+                        true => Doing::Take { commits: true },
+                        false => Doing::CountOutside,
+                    },
+                );
+            }
+            Doing::Take { commits: true } => {
+                state.store(config.buffers, cpu, mine.slot, Field::Active, 1);
+                state.threads[thread].taken = true;
+                set(
+                    state,
+                    match config.reader {
+                        Reader::PointerFirst => Doing::Again,
+                        _ => Doing::Pointer,
+                    },
+                );
+            }
+            Doing::Pointer if config.reader == Reader::PointerFirst => {
+                let slot = cpu * config.ways + mine.way;
+                state.threads[thread].held = state.load(cpu, slot, Field::Pointer);
+                set(state, Doing::Take { commits: false });
+            }
+            Doing::Pointer => {
+                state.threads[thread].held = state.load(cpu, mine.slot, Field::Pointer);
+                set(state, Doing::Again);
+            }
+            Doing::Again => {
+                let cell = state.cells[usize::from(mine.cell)].object;
+                let found = match config.reader {
+                    Reader::CellFirst => name_of(mine.first) == mine.held,
+                    Reader::Overwrites => false,
+                    _ => cell == mine.held,
+                };
+                match found {
+                    true => self.grant(state, thread, mine.held, false),
+                    false => set(state, Doing::Other),
+                }
+            }
+            Doing::Other if choice == 0 => set(state, Doing::CountOutside),
+            Doing::Other => {
+                state.threads[thread].window = 0;
+                state.threads[thread].unused = true;
+                let held = mine.held;
+                set(state, Doing::Leave { held, looks: false });
+                return self.step(state, thread, 0);
+            }
+            Doing::CountOutside => {
+                state.drain(cpu);
+                let cell = &mut state.cells[usize::from(mine.cell)];
+                if config.reader != Reader::CountsLate {
+                    cell.outside += 1;
+                }
+                let object = cell.object;
+                set(state, Doing::CountInside { object });
+                if config.whole {
+                    return self.step(state, thread, 0);
+                }
+            }
+            Doing::CountInside { object } => {
+                state.drain(cpu);
+                let counted = state.object(object, "a count of what is gone");
+                counted.count += 1;
+                if counted.count == 1 {
+                    state.fail("a count from zero");
+                }
+                set(state, Doing::GiveOutside { object });
+                if config.whole {
+                    return self.step(state, thread, 0);
+                }
+            }
+            Doing::GiveOutside { object } => self.give_outside(state, thread, object),
+            Doing::Overwrite { object } => self.overwrite(state, thread, object),
+            Doing::Hold { object, counted } => {
+                state.threads[thread].leased = 0;
+                let doing = match (counted, choice) {
+                    (true, _) => Doing::GiveBack {
+                        object,
+                        given: 1,
+                        step: 0,
+                    },
+                    (false, 0) => Doing::Leave {
+                        held: object,
+                        looks: false,
+                    },
+                    _ => {
+                        let slot = Slot(mine.slot.into());
+                        Doing::Empty(Empty::with_rules(slot, Name(object.into())))
+                    }
+                };
+                // The end of a lease is no access by itself.
+                set(state, doing);
+                return self.step(state, thread, 0);
+            }
+            Doing::Leave { held, looks } => self.leave(state, thread, held, looks),
+            Doing::Nudge => {
+                state.drain(cpu);
+                state.nudged = true;
+                self.tend(state, thread, Then::Rest);
+            }
+            Doing::GiveBack {
+                object,
+                given,
+                step,
+            } => return self.give_back_slowly(state, thread, object, given, step),
+            Doing::Install(..) | Doing::Empty(..) | Doing::Tend(..) => {
+                return self.procedure(state, thread, choice);
+            }
+        }
+        true
+    }
+
+    fn begin_load(&self, state: &mut State<R>, thread: usize, choice: u8) {
+        let cell = choice % self.config.cells;
+        let object = state.cells[usize::from(cell)].object;
+        let mine = &mut state.threads[thread];
+        mine.cell = cell;
+        mine.way = choice / self.config.cells;
+        mine.window = 1 << number_of(object);
+        mine.first = number_of(object);
+        mine.doing = match self.config.reader {
+            Reader::PointerFirst => Doing::Pointer,
+            _ => Doing::Take { commits: false },
+        };
+    }
+
+    fn begin_store(&self, state: &mut State<R>, thread: usize, choice: u8) -> bool {
+        let (cell, new) = (choice % self.config.cells, choice / self.config.cells);
+        if state.objects[usize::from(new)].live {
+            return false;
+        }
+        let cpu = state.threads[thread].cpu.expect("writers run");
+        state.drain(cpu);
+        let bias = self.bias();
+        state.objects[usize::from(new)] = Object {
+            live: true,
+            kind: cell,
+            count: bias,
+            pending: 1,
+            mask: 0,
+        };
+        let cell_now = Cell {
+            object: name_of(new),
+            outside: 0,
+        };
+        let old = std::mem::replace(&mut state.cells[usize::from(cell)], cell_now);
+        for reader in &mut state.threads[..self.config.readers] {
+            if reader.window != 0 && reader.cell == cell {
+                reader.window |= 1 << new;
+            }
+        }
+        let mine = &mut state.threads[thread];
+        mine.left -= 1;
+        mine.doing = Doing::GiveBack {
+            object: old.object,
+            given: bias - old.outside,
+            step: 0,
+        };
+        if self.config.whole {
+            return self.step(state, thread, 0);
+        }
+        true
+    }
+
+    pub(super) fn bias(&self) -> i8 {
+        match self.config.reader {
+            Reader::NoBias => 1,
+            _ => BIAS,
+        }
+    }
+
+    fn give_outside(&self, state: &mut State<R>, thread: usize, object: u8) {
+        let config = &self.config;
+        let mine = state.threads[thread];
+        state.drain(mine.cpu.expect("only who runs steps"));
+        let cell = &mut state.cells[usize::from(mine.cell)];
+        if config.reader == Reader::CountsLate {
+        } else if cell.object == object && cell.outside > 0 {
+            cell.outside -= 1;
+        } else {
+            // Whoever took the object out of the cell has counted it in, or will.
+            self.give_back(state, object);
+        }
+        self.check_lease(state, thread, object);
+        state.threads[thread].doing = match (config.reader, mine.taken) {
+            (Reader::Overwrites, _) => Doing::Overwrite { object },
+            (_, true) => {
+                let (slot, new) = (Slot(mine.slot.into()), Name(object.into()));
+                let install = Install::with_rules(slot, mine.held.into(), new, config.clears);
+                Doing::Install(install, object)
+            }
+            (_, false) => return self.grant(state, thread, object, true),
+        };
+    }
+
+    /// The simple slot: the pointer is the publication, whatever was there. The bit is set
+    /// before, and the count goes at once.
+    fn overwrite(&self, state: &mut State<R>, thread: usize, object: u8) {
+        let mine = state.threads[thread];
+        let cpu = mine.cpu.expect("only who runs steps");
+        let slot = cpu * self.config.ways + mine.way;
+        state.object(object, "a bit of what is gone").mask |= 1 << slot;
+        state.store(self.config.buffers, cpu, slot, Field::Active, 0);
+        state.store(self.config.buffers, cpu, slot, Field::Pointer, object);
+        state.threads[thread].slot = slot;
+        state.threads[thread].leased = object;
+        if self.give_back(state, object) {
+            state.dying |= 1 << number_of(object);
+            self.tend(state, thread, Then::Hold(object));
+        } else {
+            state.threads[thread].doing = Doing::Hold {
+                object,
+                counted: false,
+            };
+        }
+    }
+
+    fn grant(&self, state: &mut State<R>, thread: usize, object: u8, counted: bool) {
+        if !counted {
+            self.check_lease(state, thread, object);
+        }
+        let mine = &mut state.threads[thread];
+        mine.window = 0;
+        mine.leased = object;
+        mine.doing = Doing::Hold { object, counted };
+    }
+
+    /// The store, then the look.
+    fn leave(&self, state: &mut State<R>, thread: usize, held: u8, looks: bool) {
+        let reader = self.config.reader;
+        let mine = state.threads[thread];
+        let cpu = mine.cpu.expect("only who runs steps");
+        // The mutant looks, and then stores.
+        if looks == (reader == Reader::LooksFirst) {
+            state.store(self.config.buffers, cpu, mine.slot, Field::Active, 0);
+        } else {
+            state.threads[thread].held = state.load(cpu, mine.slot, Field::Pointer);
+        }
+        if !looks {
+            state.threads[thread].doing = Doing::Leave { held, looks: true };
+            return;
+        }
+        let found = state.threads[thread].held;
+        // A slot that held something else is left only for the sake of marks.
+        let nudges = match (reader, mine.unused) {
+            (Reader::LeavesBlindly | Reader::Overwrites, _)
+            | (Reader::LeavesOthersBlindly, true) => false,
+            (_, true) => is_marked(found.into()),
+            (_, false) => found != held,
+        };
+        if nudges {
+            state.threads[thread].doing = Doing::Nudge;
+        } else {
+            self.ended_one(state, thread);
+        }
+    }
+
+    /// An operation has ended.
+    pub(super) fn ended_one(&self, state: &mut State<R>, thread: usize) {
+        state.threads[thread].left -= u8::from(self.is_reader(thread));
+        state.threads[thread].rest();
+    }
+
+    /// Whether it was the last one.
+    pub(super) fn give_back(&self, state: &mut State<R>, object: u8) -> bool {
+        let counted = state.object(object, "a count of what is gone");
+        counted.count -= 1;
+        let count = counted.count;
+        if count < 0 {
+            state.fail("a count below zero");
+        }
+        count == 0
+    }
+
+    /// If that is all there is, and no slot has the object, it is freed as it is.
+    fn give_back_slowly(
+        &self,
+        state: &mut State<R>,
+        thread: usize,
+        object: u8,
+        given: i8,
+        step: u8,
+    ) -> bool {
+        let cpu = state.threads[thread].cpu.expect("only who runs steps");
+        let counted = state.object(object, "a count of what is gone");
+        let mask = counted.mask;
+        let unmasked = mask == 0 || self.config.reader == Reader::ForgetsMask;
+        let next = match step {
+            0 if counted.count == given => 1,
+            1 if unmasked => {
+                counted.count = 0;
+                self.free(state, thread, object);
+                self.ended_one(state, thread);
+                return true;
+            }
+            0 | 1 => 2,
+            _ => {
+                counted.count -= given;
+                let last = counted.count == 0;
+                state.drain(cpu);
+                if last && mask != 0 {
+                    state.dying |= 1 << number_of(object);
+                    self.tend(state, thread, Then::Rest);
+                    return true;
+                }
+                if last {
+                    self.free(state, thread, object);
+                }
+                self.ended_one(state, thread);
+                return true;
+            }
+        };
+        state.threads[thread].doing = Doing::GiveBack {
+            object,
+            given,
+            step: next,
+        };
+        if self.config.whole {
+            return self.step(state, thread, 0);
+        }
+        true
+    }
+
+    pub(super) fn tend(&self, state: &mut State<R>, thread: usize, then: Then) {
+        let tend = Tend::with_rules(self.config.filter);
+        state.threads[thread].doing = Doing::Tend(tend, then);
+    }
+}

@@ -1,0 +1,272 @@
+//! What a domain is inside: its slots, its lists, and the lock of its shootdowns.
+//!
+//! Homes are never freed, and used again for other domains. So whoever has left a slot,
+//! and finds then that its shootdown waits for that, may turn to the slot's home, though
+//! by now nothing of it may be left.
+//!
+//! A home is used again when no handle (a domain, a cell) is there and as many objects
+//! were freed as were made: then nobody is left who could make another.
+
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+use percid::{ArenaError, Source, backend};
+use percid_rseq::membarrier;
+
+use super::dead::{self, Quarantine};
+use super::list::List;
+use super::object::Header;
+use super::policy::{Counts, Policies, Policy};
+use super::protocol::{NONE, Object, Outcome, Tend, drive};
+use super::real::{Real, Working};
+use super::slots::{Slots, WAYS};
+
+/// A domain of lazy references.
+pub(super) struct Home {
+    pub(super) slots: Slots,
+    pub(super) policy: Policies,
+    /// Whether objects are cached at all: sections and fences are to be had.
+    pub(super) caches: bool,
+    pub(super) counts: Counts,
+    /// The process whose thread holds the lock, by its generation; 0 is nobody.
+    pub(super) lock: AtomicU32,
+    /// What the owner of the lock works on.
+    pub(super) working: UnsafeCell<Working>,
+    /// Objects without counted references, and how many.
+    pub(super) dying: List,
+    pub(super) waiting: AtomicI64,
+    /// Objects that wait, marked, for somebody's fence.
+    pub(super) parked: AtomicU32,
+    /// A holder has left a slot that is marked, or replaced a marked pointer.
+    pub(super) nudged: AtomicBool,
+    /// Objects to drop.
+    pub(super) dead: List,
+    pub(super) quarantine: Quarantine,
+    /// The next cell's way.
+    next_way: AtomicUsize,
+    /// Domains and cells.
+    handles: AtomicUsize,
+    /// Whether it is among the homes to be used again.
+    spare: AtomicBool,
+    link: AtomicU64,
+}
+
+// SAFETY: `working` is used by the owner of the lock only; the rest is for all threads.
+unsafe impl Sync for Home {}
+
+/// Homes without handles.
+static SPARE: List = List::new();
+
+impl Home {
+    /// A home with one handle.
+    pub(super) fn new(policy: Policy) -> Result<&'static Home, ArenaError> {
+        let home = match Home::used(policy.switch_away) {
+            Some(home) => home,
+            None => Home::make(policy.switch_away)?,
+        };
+        home.policy.set(policy);
+        Ok(home)
+    }
+
+    fn make(looks: bool) -> Result<&'static Home, ArenaError> {
+        let sections = !matches!(backend().source, Source::Thread);
+        Ok(Box::leak(Box::new(Home {
+            slots: Slots::new(looks)?,
+            policy: Policies::default(),
+            // Registers for the fence, too, before anybody waits for one.
+            caches: sections && membarrier::fence().is_ok(),
+            counts: Counts::default(),
+            lock: AtomicU32::new(0),
+            working: UnsafeCell::default(),
+            dying: List::new(),
+            waiting: AtomicI64::new(0),
+            parked: AtomicU32::new(0),
+            nudged: AtomicBool::new(false),
+            dead: List::new(),
+            quarantine: Quarantine::new(),
+            next_way: AtomicUsize::new(0),
+            handles: AtomicUsize::new(1),
+            spare: AtomicBool::new(false),
+            link: AtomicU64::new(NONE),
+        })))
+    }
+
+    /// One that can be used again, with one handle.
+    fn used(looks: bool) -> Option<&'static Home> {
+        let mut found = None;
+        let mut next = SPARE.take();
+        while next != NONE {
+            // SAFETY: homes are on this list only, by their addresses, and are never freed.
+            let home = unsafe { Home::at(next) };
+            next = home.link.load(Ordering::Relaxed);
+            if found.is_none() && home.slots.looks() == looks && home.is_done() {
+                // Ordering: Relaxed. Nobody else has it: it was taken off the list.
+                home.handles.store(1, Ordering::Relaxed);
+                home.spare.store(false, Ordering::Release);
+                found = Some(home);
+            } else {
+                SPARE.push(home.name(), &home.link);
+            }
+        }
+        found
+    }
+
+    /// Whether nobody is left who could make an object in it.
+    // What was made is added up last: so if the numbers are the same no object was there
+    // in between, and without a handle none has been made since.
+    fn is_done(&self) -> bool {
+        // Ordering: Acquire pairs with the Release in `give_up`.
+        self.handles.load(Ordering::Acquire) == 0 && {
+            let freed = self.counts.freed.sum();
+            freed == self.counts.made.sum()
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The name of a home.
+    pub(super) unsafe fn at(name: u64) -> &'static Home {
+        // SAFETY: homes are leaked.
+        unsafe { &*core::ptr::with_exposed_provenance(name as usize) }
+    }
+
+    /// What stands for it in its slots.
+    pub(super) fn name(&self) -> u64 {
+        core::ptr::from_ref(self).expose_provenance() as u64
+    }
+
+    /// One more handle; the way that a cell with it uses first.
+    pub(super) fn hold(&self) -> usize {
+        // Ordering: Relaxed: whoever holds one more has one, or an object.
+        self.handles.fetch_add(1, Ordering::Relaxed);
+        self.next_way.fetch_add(1, Ordering::Relaxed) % WAYS
+    }
+
+    /// A handle goes.
+    pub(super) fn give_up(&self) {
+        // Ordering: Release pairs with the Acquire in `is_done`: what was made under it.
+        if self.handles.fetch_sub(1, Ordering::AcqRel) > 1 {
+            return;
+        }
+        self.tend(true);
+        if !self.spare.swap(true, Ordering::AcqRel) {
+            SPARE.push(self.name(), &self.link);
+        }
+    }
+
+    pub(super) fn has_handles(&self) -> bool {
+        self.handles.load(Ordering::Relaxed) != 0
+    }
+
+    /// The last counted reference of an object is gone.
+    pub(super) fn condemn(&self, object: &Header) {
+        if object.was_never_cached() {
+            self.counts.never_cached.inc();
+            if dead::is_in_handler() {
+                return self.dead.push(object.name().0, &object.next);
+            }
+            // SAFETY: neither counted nor in a slot, and never on a list.
+            unsafe { dead::bury(object.name()) };
+            // What a handler gave up.
+            if !self.dead.is_empty() {
+                self.tend(false);
+            }
+        } else {
+            self.push_dying(object);
+            self.tend(false);
+        }
+    }
+
+    pub(super) fn push_dying(&self, object: &Header) {
+        self.dying.push(object.name().0, &object.next);
+        // After the push, so that nobody sees more than there are and waits for them.
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Has whoever has the lock look at its kept marks.
+    #[cold]
+    pub(super) fn nudge(&self) {
+        // Ordering: SeqCst, as `Tend` says.
+        self.nudged.store(true, Ordering::SeqCst);
+        self.tend(false);
+    }
+
+    /// Does what there is to do, if nobody else does: shootdowns that are due, or, by
+    /// `force`, all; then the destructors.
+    #[cold]
+    pub(super) fn tend(&self, force: bool) {
+        if dead::is_in_handler() {
+            return;
+        }
+        while self.has_work(force) || self.has_parked() || !self.dead.is_empty() {
+            let mut real = Real::new(self, force);
+            let tend = Tend::new(self.policy.filters());
+            let outcome = drive(tend, &mut real);
+            let dropped = self.bury(real.dead());
+            if outcome == Outcome::Refused || !dropped && !self.has_work(force) {
+                break;
+            }
+            // Somebody else has the lock, and looks again after giving it back.
+            if !dropped && self.lock.load(Ordering::SeqCst) != 0 {
+                break;
+            }
+        }
+    }
+
+    pub(super) fn has_work(&self, force: bool) -> bool {
+        let batch = self.policy.batch();
+        let all = force || batch == 1 || !self.has_handles();
+        let due = if all {
+            !self.dying.is_empty()
+        } else {
+            self.waiting.load(Ordering::SeqCst) >= batch.into()
+        };
+        due || self.nudged.load(Ordering::SeqCst)
+    }
+
+    /// Whether a batch waits for somebody's fence.
+    pub(super) fn has_parked(&self) -> bool {
+        self.parked.load(Ordering::Relaxed) != 0
+    }
+
+    /// Drops what is dead; whether there was anything.
+    fn bury(&self, first: u64) -> bool {
+        /// Goes on where a destructor panicked: the others are for the next one.
+        struct Rest<'a>(&'a Home, u64);
+        impl Rest<'_> {
+            fn next(&mut self) -> Option<Object> {
+                let object = Object(self.1);
+                if object.0 == NONE {
+                    return None;
+                }
+                // SAFETY: on the list, so nobody else's, and alive.
+                let header = unsafe { Header::named(object) };
+                self.1 = header.next.load(Ordering::Relaxed);
+                Some(object)
+            }
+        }
+        impl Drop for Rest<'_> {
+            fn drop(&mut self) {
+                while let Some(object) = self.next() {
+                    // SAFETY: as above.
+                    let header = unsafe { Header::named(object) };
+                    self.0.dead.push(object.0, &header.next);
+                }
+            }
+        }
+        let mut dropped = false;
+        let given_up = match self.dead.is_empty() {
+            true => NONE,
+            false => self.dead.take(),
+        };
+        for first in [first, given_up] {
+            let mut rest = Rest(self, first);
+            while let Some(object) = rest.next() {
+                dropped = true;
+                // SAFETY: dead: its counts are zero, no slot has it, and no list any more.
+                unsafe { dead::bury(object) };
+            }
+        }
+        dropped
+    }
+}

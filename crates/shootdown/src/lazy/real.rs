@@ -1,0 +1,339 @@
+//! The requests of the protocol, carried out in a home.
+
+use core::sync::atomic::Ordering;
+
+use super::corrupt;
+use super::home::Home;
+use super::object::Header;
+use super::protocol::{Answer, NONE, Object, Request, Shared, Slot};
+use super::slots::{ACTIVE, POINTER};
+use crate::generation::generation;
+use crate::{Barriers, Point};
+
+/// What the owner of the lock works on.
+#[derive(Default)]
+pub(super) struct Working {
+    /// Objects, by their links.
+    batch: u64,
+    /// Marks of this batch, or of what else is looked at.
+    marks: Vec<(Slot, Object)>,
+    /// Marks that were left to holders.
+    kept: Vec<(Slot, Object)>,
+    /// A batch that waits for somebody's fence: objects, marks, and since when.
+    parked: u64,
+    parked_marks: Vec<(Slot, Object)>,
+    since: Option<Point>,
+    /// Whether the batch has needed a fence.
+    fenced: bool,
+}
+
+/// A domain, for a procedure to work in.
+pub(super) struct Real<'a> {
+    home: &'a Home,
+    force: bool,
+    /// Whether the parked batch has been looked at.
+    looked: bool,
+    /// Objects to drop, by their links.
+    dead: u64,
+}
+
+impl<'a> Real<'a> {
+    pub(super) fn new(home: &'a Home, force: bool) -> Real<'a> {
+        Real {
+            home,
+            force,
+            looked: false,
+            dead: NONE,
+        }
+    }
+
+    /// What nobody reaches any more.
+    pub(super) fn dead(self) -> u64 {
+        self.dead
+    }
+
+    /// # Safety
+    ///
+    /// The caller has the lock.
+    unsafe fn working(&mut self) -> &mut Working {
+        // SAFETY: the caller has the lock, and this is borrowed from a procedure's driver
+        // that makes one request at a time.
+        unsafe { &mut *self.home.working.get() }
+    }
+
+    fn try_lock(&mut self) -> bool {
+        let me = generation();
+        // Ordering: SeqCst, as `Tend` says; Acquire for `working`.
+        let taken = self
+            .home
+            .lock
+            .compare_exchange(0, me, Ordering::SeqCst, Ordering::SeqCst);
+        match taken {
+            Ok(_) => true,
+            Err(owner) if owner == me => false,
+            Err(owner) => {
+                // A child of `fork`: the owner is a thread of its parent. What it worked on
+                // is leaked, and slots that it has marked hold nothing that is used again.
+                let lock = &self.home.lock;
+                let taken = lock.compare_exchange(owner, me, Ordering::SeqCst, Ordering::SeqCst);
+                if taken.is_ok() {
+                    // SAFETY: locked. What was there may be half changed: it is not dropped.
+                    unsafe { self.home.working.get().write(Working::default()) };
+                    self.home.parked.store(0, Ordering::Relaxed);
+                }
+                taken.is_ok()
+            }
+        }
+    }
+
+    fn batch(&mut self) {
+        let first = self.home.dying.take();
+        let objects = length(first);
+        self.home
+            .waiting
+            .fetch_sub(objects.cast_signed(), Ordering::SeqCst);
+        if objects > 0 {
+            self.home.counts.shootdowns.inc();
+            self.home.counts.saved_by_batch.add(objects - 1);
+        }
+        // SAFETY: locked.
+        let working = unsafe { self.working() };
+        working.batch = first;
+        working.fenced = false;
+    }
+
+    fn fence(&self, since: Option<Point>) -> bool {
+        let barriers = Barriers::process();
+        let point = since.unwrap_or_else(|| barriers.point());
+        self.home.counts.barriers.inc();
+        barriers.wait_for_one_that_started_after(point).is_ok()
+    }
+
+    fn park(&mut self) -> bool {
+        let home = self.home;
+        if self.force || home.policy.quiesce() == 0 || !home.has_handles() {
+            return false;
+        }
+        // SAFETY: locked.
+        let working = unsafe { self.working() };
+        let first = core::mem::take(&mut working.batch);
+        let objects = length(first);
+        append(&mut working.parked, first);
+        working.parked_marks.append(&mut working.marks);
+        // After the marks. What waits already waits a little longer.
+        working.since = Some(Barriers::process().point());
+        home.parked.fetch_add(objects as u32, Ordering::Relaxed);
+        // It is looked at again if it is too long by now.
+        self.looked = objects_may_wait(home);
+        true
+    }
+
+    /// What waits for a fence waits no longer, if there has been one.
+    fn unpark(&mut self) -> bool {
+        let home = self.home;
+        self.looked = true;
+        // SAFETY: locked.
+        let since = unsafe { self.working() }.since;
+        let Some(point) = since else {
+            return false;
+        };
+        if Barriers::process().has_served(point) {
+            home.counts.saved_by_quiesce.inc();
+        } else if !self.force && home.has_handles() && objects_may_wait(home) || !self.fence(since)
+        {
+            return false;
+        }
+        // SAFETY: locked.
+        let working = unsafe { self.working() };
+        working.since = None;
+        working.batch = core::mem::take(&mut working.parked);
+        working.marks.append(&mut working.parked_marks);
+        home.parked.store(0, Ordering::Relaxed);
+        true
+    }
+}
+
+/// Whether what is parked need not have a fence of its own yet.
+fn objects_may_wait(home: &Home) -> bool {
+    home.parked.load(Ordering::Relaxed) < home.policy.quiesce()
+}
+
+/// The objects from one on, by their links.
+// SAFETY (of the callers): on a list that is the caller's, and alive by their own marks.
+fn objects(first: u64) -> impl Iterator<Item = &'static Header> {
+    let mut next = first;
+    core::iter::from_fn(move || {
+        let object = Object(next);
+        (object.0 != NONE).then(|| {
+            // SAFETY: see above.
+            let header = unsafe { Header::named(object) };
+            next = header.next.load(Ordering::Relaxed);
+            header
+        })
+    })
+}
+
+fn length(first: u64) -> u64 {
+    objects(first).count() as u64
+}
+
+/// Puts a list behind another.
+fn append(list: &mut u64, first: u64) {
+    match objects(*list).last() {
+        None => *list = first,
+        Some(last) => last.next.store(first, Ordering::Relaxed),
+    }
+}
+
+// SAFETY (of the objects named here): a procedure names only what its caller counts, what
+// a mark, its own or the shootdown's, keeps alive, or what a slot that it holds has.
+impl Shared for Real<'_> {
+    fn perform(&mut self, request: Request) -> Answer {
+        let home = self.home;
+        let counts = &home.counts;
+        let word = |slot, word| {
+            // Ordering: Acquire pairs with the Releases of holders that leave.
+            Answer::Word(home.slots.word(slot, word).load(Ordering::Acquire))
+        };
+        // SAFETY: see above.
+        let header = |object| unsafe { Header::named(object) };
+        match request {
+            Request::Active(slot) => word(slot, ACTIVE),
+            Request::Pointer(slot) => word(slot, POINTER),
+            Request::Holds(slot, object) => {
+                counts.visits.inc();
+                let holds = word(slot, POINTER) == Answer::Word(object.0);
+                if !holds {
+                    counts.saved_by_filter.inc();
+                }
+                Answer::Is(holds)
+            }
+            // Ordering: AcqRel: who takes a marked pointer away sees what came before the
+            // mark, and who finds the new one what came before it.
+            Request::Replace(slot, new) => {
+                Answer::Word(home.slots.word(slot, POINTER).swap(new, Ordering::AcqRel))
+            }
+            Request::Exchange { slot, old, new } => {
+                let exchanged = home.slots.word(slot, POINTER).compare_exchange(
+                    old,
+                    new,
+                    Ordering::AcqRel,
+                    Ordering::Acquire,
+                );
+                Answer::Is(exchanged.is_ok())
+            }
+            Request::SetBit(object, slot) => {
+                home.slots.set(header(object), slot);
+                Answer::Done
+            }
+            Request::ClearBit(object, slot) => {
+                if home.slots.clear(header(object), slot) {
+                    counts.saved_by_clear_bits.inc();
+                }
+                Answer::Done
+            }
+            Request::InMask(object, after) => {
+                Answer::Slot(home.slots.in_mask(header(object), after))
+            }
+            // Ordering: AcqRel: who sees the last one go sees all that was done under the
+            // others.
+            Request::GiveBack(object) => {
+                Answer::Is(header(object).count.fetch_sub(1, Ordering::AcqRel) == 1)
+            }
+            Request::Condemn(object) => {
+                home.push_dying(header(object));
+                Answer::Done
+            }
+            Request::Nudge => {
+                // Ordering: SeqCst, as `Tend` says.
+                home.nudged.store(true, Ordering::SeqCst);
+                Answer::Done
+            }
+            // Ordering: Relaxed: with the lock.
+            Request::Raise(object) => {
+                header(object).pending.fetch_add(1, Ordering::Relaxed);
+                Answer::Done
+            }
+            Request::Lower(object) => {
+                Answer::Is(header(object).pending.fetch_sub(1, Ordering::Relaxed) == 1)
+            }
+            Request::Free(object) => {
+                if home.policy.checks() && home.slots.lead_to(object) {
+                    corrupt("a slot leads to an object that is freed");
+                }
+                header(object).next.store(self.dead, Ordering::Relaxed);
+                self.dead = object.0;
+                Answer::Done
+            }
+            Request::TryLock => Answer::Is(self.try_lock()),
+            Request::Unlock => {
+                // SAFETY: locked.
+                let working = unsafe { self.working() };
+                if core::mem::take(&mut working.batch) != NONE && !working.fenced {
+                    counts.saved_barriers.inc();
+                }
+                // Ordering: SeqCst, as `Tend` says; Release for `working`.
+                home.lock.swap(0, Ordering::SeqCst);
+                Answer::Done
+            }
+            Request::Recall => {
+                // Ordering: SeqCst, as `Tend` says: before the marks are looked at.
+                home.nudged.swap(false, Ordering::SeqCst);
+                // SAFETY: locked.
+                let working = unsafe { self.working() };
+                working.marks.append(&mut working.kept);
+                Answer::Done
+            }
+            Request::Unpark => Answer::Is(self.unpark()),
+            Request::Batch => {
+                self.batch();
+                Answer::Done
+            }
+            Request::Park => Answer::Is(self.park()),
+            Request::Postpone => {
+                counts.refused.inc();
+                // SAFETY: locked.
+                let mut next = core::mem::take(&mut unsafe { self.working() }.batch);
+                while next != NONE {
+                    let object = header(Object(next));
+                    next = object.next.load(Ordering::Relaxed);
+                    home.push_dying(object);
+                }
+                Answer::Done
+            }
+            Request::Note(slot, object) => {
+                counts.marks.inc();
+                // SAFETY: locked.
+                unsafe { self.working() }.marks.push((slot, object));
+                Answer::Done
+            }
+            // SAFETY: locked.
+            Request::Noted => Answer::Mark(unsafe { self.working() }.marks.pop()),
+            Request::Keep(slot, object) => {
+                counts.left_to_holders.inc();
+                // SAFETY: locked.
+                unsafe { self.working() }.kept.push((slot, object));
+                Answer::Done
+            }
+            Request::Next(after) => {
+                let next = match after {
+                    // SAFETY: locked.
+                    None => unsafe { self.working() }.batch,
+                    Some(object) => header(object).next.load(Ordering::Relaxed),
+                };
+                Answer::Object((next != NONE).then_some(Object(next)))
+            }
+            Request::Fence => {
+                // SAFETY: locked.
+                unsafe { self.working() }.fenced = true;
+                Answer::Is(self.fence(None))
+            }
+            Request::Nudged => Answer::Is(home.nudged.load(Ordering::SeqCst)),
+            Request::Work => {
+                let parked = !self.looked && home.has_parked();
+                Answer::Is(home.has_work(self.force) || parked)
+            }
+            Request::Done(_) => unreachable!("nothing to be done"),
+        }
+    }
+}
