@@ -38,7 +38,7 @@ impl WordAddress {
     }
 }
 
-/// Where a section finds its id: [`MmCid`], [`Table`] or [`Cpu`].
+/// Where a section finds its id: [`MmCid`], [`Placed`], [`Table`] or [`Cpu`].
 #[allow(private_bounds, reason = "nobody else can write a section")]
 pub trait Index: Operations {}
 
@@ -51,6 +51,33 @@ pub struct MmCid<'a> {
     /// its gate, too: whoever stores 0 and then [fences](crate::membarrier::fence) has the
     /// words to itself, until it stores another number with release ordering.
     pub limit: &'a AtomicU32,
+}
+
+/// The kernel's concurrency id, below a limit that one word holds together with the place
+/// of what sections work on: so that both change, and are loaded, at once.
+///
+/// The word is [`Placed::word`]. What an operation is given as an address counts from that
+/// place: `WordAddress::from_eighth(3)` is its fourth word. The word is loaded with acquire
+/// ordering: whoever stores another place and then [fences](crate::membarrier::fence) knows
+/// that no section commits at the old one any more.
+#[derive(Clone, Copy, Debug)]
+pub struct Placed<'a> {
+    /// 0 refuses every section.
+    pub at: &'a AtomicU64,
+}
+
+impl Placed<'_> {
+    /// What says: the first `limit` stripes, words from `place` on, which in stripe 0 is
+    /// below 32 GiB.
+    ///
+    /// # Panics
+    ///
+    /// If it is not.
+    #[must_use]
+    pub const fn word(limit: u32, place: WordAddress) -> u64 {
+        assert!(place.0 <= u32::MAX as usize, "a place above 32 GiB");
+        (place.0 as u64) << 32 | limit as u64
+    }
 }
 
 /// The CPU number, below a limit.
@@ -140,5 +167,6 @@ impl<'a> Table<'a> {
 }
 
 impl Index for MmCid<'_> {}
+impl Index for Placed<'_> {}
 impl Index for Cpu<'_> {}
 impl Index for Table<'_> {}

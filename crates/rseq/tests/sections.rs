@@ -1,6 +1,6 @@
 //! What each operation commits, and what each refusal leaves untouched.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use percid_rseq::section::{MmCid, WordAddress};
 use percid_rseq::{Refusal, enter_thread, possible_cpus, registration, section, thread_ids};
@@ -201,13 +201,12 @@ fn a_pointer_is_followed_inside() {
         return;
     }
     let values: [u64; 12] = std::array::from_fn(|place| 1000 + place as u64);
-    let pointer = AtomicU64::new(values.as_ptr().expose_provenance() as u64);
-    let word = WordAddress::new(pointer.as_ptr());
-    // SAFETY: the pointer leads to an array that stays, or is null.
-    let load = || retry(|| unsafe { section::load_through(word) });
+    let pointer = AtomicPtr::new(values.as_ptr().cast_mut().cast::<u8>());
+    // SAFETY: the pointer leads to an array that stays, or nowhere.
+    let load = || retry(|| unsafe { section::load_through(&pointer) });
     let copy = |target: &mut [u8]| {
         // SAFETY: as above; no more bytes than the array has.
-        retry(|| unsafe { section::copy_through(word, target.as_mut_ptr(), target.len()) })
+        retry(|| unsafe { section::copy_through(&pointer, target.as_mut_ptr(), target.len()) })
     };
     assert_eq!(load(), Ok(1000));
     let expected: Vec<u8> = values
@@ -220,7 +219,7 @@ fn a_pointer_is_followed_inside() {
         assert_eq!(target[..bytes], expected[..bytes]);
         assert!(target[bytes..].iter().all(|&byte| byte == 0xaa), "{bytes}");
     }
-    pointer.store(0, Ordering::Release);
+    pointer.store(section::nowhere(), Ordering::Release);
     assert_eq!(load(), Err(Refusal::Empty));
     assert_eq!(copy(&mut [0; 3]), Err(Refusal::Empty));
 }

@@ -10,6 +10,9 @@
 //! start:
 //!   by mm_cid:  if area.cpu_id < 0          -> refused
 //!               id = area.mm_cid
+//!   placed:     if area.cpu_id < 0          -> refused
+//!               id = area.mm_cid; h = *at (acquire)
+//!               limit = low half of h; word += high half of h
 //!   by table:   if area.cpu_id >= cpus (unsigned, so negative too) -> refused
 //!               id = table[area.cpu_id]
 //!   by cpu_id:  id = area.cpu_id            // negative is above any limit
@@ -31,6 +34,7 @@
 //! | `load` | `value = *w` |
 //! | `swap` | `value = *w; *w = new` |
 //! | `claim` | `if *w (acquire) != 0 -> Mismatch; value = w; *w = held` |
+//! | `claim_any` | `the first of w[..COUNT] that is 0 (acquire), or -> Mismatch; value = its address; it = 1` |
 //! | `claim_first` | `m = *mark (acquire); if m == 0 -> Mismatch; the first of w[..count] that is 0 (acquire), or -> Mismatch; value = its address; it = m` |
 //! | `compare_store` | `if *w != expected -> Mismatch; *w = new` |
 //! | `compare_compare_store` | `if *w != expected or *(w + distance) != second -> Mismatch; *w = new` |
@@ -53,13 +57,14 @@
 //! | `hit` | `if w[0] (acquire) != 0 or w[1] (acquire) != 0 or w[2] (acquire) != expected -> Mismatch; value = w; w[0] = 1` |
 //! | `leave` | `s = word * 8, whatever the id; if s[1] (acquire) != 0 -> Mismatch; s[0] = 0 (release)` |
 //!
-//! Two operations have no id and no limit. A thread that is not registered is refused;
-//! then `w` is `word * 8` itself:
+//! Two operations have no id, no limit and no stripes: `w` is the pointer itself. A thread
+//! that is not registered is refused. An address with [`NOWHERE`] in it leads nowhere; as
+//! each status has that bit, too, `load_through` asks for it once, after the section:
 //!
 //! | operation | body |
 //! | --- | --- |
-//! | `load_through` | `p = *w (acquire); if p == 0 -> Empty; value = *p` |
-//! | `copy_through` | `p = *w (acquire); if p == 0 -> Empty; target[..bytes] = p[..bytes]` |
+//! | `load_through` | `p = *w (acquire); value = *p`; behind it `if p & NOWHERE -> Empty` |
+//! | `copy_through` | `p = *w (acquire); if p & NOWHERE -> Empty; target[..bytes] = p[..bytes]` |
 //!
 //! Lengths of arrays are 32 bits wide, those of byte stacks 64. A gate is the 32 bits
 //! after a length. It is loaded *before* the length: who opens it again, after having
@@ -152,6 +157,9 @@ mod body;
 
 pub(crate) use body::*;
 
+/// The bit of an address that leads nowhere, and of every status.
+pub(crate) const NOWHERE: u64 = 2;
+
 /// What a section waits for that does nothing else.
 #[allow(dead_code, reason = "there may be no sections here")]
 pub(crate) struct Wait<'a> {
@@ -181,6 +189,9 @@ pub(crate) type Entry = extern "C" fn(*mut c_void);
 /// The operations by one kind of index. What each does stands above, and what its
 /// caller owes in `crate::section`.
 pub(crate) trait Operations: Copy {
+    /// Whether an address counts from a place that the index has.
+    const HAS_PLACE: bool = false;
+
     unsafe fn increment<const SHIFT: u32>(self, word: WordAddress) -> Result<(), Refusal>;
     unsafe fn add<const SHIFT: u32>(self, word: WordAddress, n: u64) -> Result<(), Refusal>;
     unsafe fn add_within<const SHIFT: u32, const AT: usize>(
@@ -208,6 +219,10 @@ pub(crate) trait Operations: Copy {
         self,
         word: WordAddress,
         held: u64,
+    ) -> Result<*mut u64, Refusal>;
+    unsafe fn claim_any<const SHIFT: u32, const COUNT: u32>(
+        self,
+        words: WordAddress,
     ) -> Result<*mut u64, Refusal>;
     unsafe fn claim_first<const SHIFT: u32>(
         self,

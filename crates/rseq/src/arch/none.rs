@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64};
 use crate::Refusal;
 use crate::arch::{Entry, Operations, Wait, Waited};
 use crate::area::Area;
-use crate::section::{Cpu, MmCid, Table, WordAddress};
+use crate::section::{Cpu, MmCid, Placed, Table, WordAddress};
 
 pub(crate) const SUPPORTED: bool = false;
 
@@ -82,6 +82,13 @@ macro_rules! unsupported {
                 Err(Refusal::Unsupported)
             }
 
+            unsafe fn claim_any<const SHIFT: u32, const COUNT: u32>(
+                self,
+                _: WordAddress,
+            ) -> Result<*mut u64, Refusal> {
+                Err(Refusal::Unsupported)
+            }
+
             unsafe fn list_push<const SHIFT: u32, const NEXT: usize>(
                 self,
                 _: WordAddress,
@@ -148,18 +155,18 @@ macro_rules! all_unsupported {
     )*};
 }
 
-all_unsupported!(MmCid<'_>, Table<'_>, Cpu<'_>);
+all_unsupported!(MmCid<'_>, Placed<'_>, Table<'_>, Cpu<'_>);
 
 /// # Safety
 ///
 /// Does nothing.
-pub(crate) unsafe fn load_through(_: WordAddress) -> Result<u64, Refusal> {
+pub(crate) unsafe fn load_through(_: *mut *mut u8) -> Result<u64, Refusal> {
     Err(Refusal::Unsupported)
 }
 
 /// # Safety
 ///
 /// Does nothing.
-pub(crate) unsafe fn copy_through(_: WordAddress, _: *mut u8, _: usize) -> Result<(), Refusal> {
+pub(crate) unsafe fn copy_through(_: *mut *mut u8, _: *mut u8, _: usize) -> Result<(), Refusal> {
     Err(Refusal::Unsupported)
 }

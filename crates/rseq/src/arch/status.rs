@@ -5,16 +5,26 @@
 
 use super::thread::thread_area;
 use crate::Refusal;
+use crate::arch::NOWHERE;
 
 pub(super) const ABORTED: i64 = -1;
 pub(super) const NOTHING: i64 = -2;
-pub(super) const REFUSED: i64 = -3;
+pub(super) const REFUSED: i64 = -5;
 #[cfg(percid_compare_twice)]
-pub(super) const BROKEN: i64 = -4;
+pub(super) const BROKEN: i64 = -6;
 
 // The sections say it as a number.
 #[cfg(percid_compare_twice)]
-const _: () = assert!(BROKEN == -4);
+const _: () = assert!(BROKEN == -6);
+
+
+// And so does no address that leads somewhere.
+const _: () = {
+    let common = ABORTED & NOTHING & REFUSED;
+    assert!(common as u64 & NOWHERE != 0);
+    #[cfg(percid_compare_twice)]
+    assert!(BROKEN as u64 & NOWHERE != 0);
+};
 
 /// Everything from here on, as an unsigned number, is a status.
 const FIRST: u64 = -16_i64 as u64;
@@ -26,6 +36,26 @@ pub(super) fn result<T>(outcome: u64, value: T, nothing: Refusal) -> Result<T, R
         Ok(value)
     } else {
         Err(ended(outcome.cast_signed(), nothing))
+    }
+}
+
+/// The same of an address that was followed: nothing is what leads nowhere.
+#[inline(always)]
+pub(super) fn followed<T>(outcome: u64, value: T) -> Result<T, Refusal> {
+    if outcome & NOWHERE == 0 {
+        Ok(value)
+    } else {
+        Err(ended_or_nowhere(outcome))
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn ended_or_nowhere(outcome: u64) -> Refusal {
+    if outcome < FIRST {
+        Refusal::Empty
+    } else {
+        ended(outcome.cast_signed(), Refusal::Empty)
     }
 }
 

@@ -16,11 +16,12 @@
 //!
 //! | word | bit | operations that may meet on it |
 //! | --- | --- | --- |
-//! | plain, any 64 bits | none | [`increment`], [`add`], [`load`], [`swap`], [`claim()`], [`claim_first`], [`compare_store`] |
+//! | plain, any 64 bits | none | [`increment`], [`add`], [`load`], [`swap`], [`claim()`], [`claim_any`], [`claim_first`], [`compare_store`] |
 //! | of a pair | the caller's | [`compare_compare_store`], [`claimable`] |
 //! | that a flag guards | the caller's | [`add_if`], [`claimable`] |
 //! | four, of which the last is for the claim | [`LOW`] of that one | [`add_within`] |
 //! | a pointer to add through | [`LOW`] | [`add_through`], [`claimable`] |
+//! | a pointer to read through | [`LOW`] | [`load_through`], [`copy_through`], [`claimable`] |
 //! | a list's head | [`LOW`] | [`list_push`], [`list_pop`], [`claimable`] |
 //! | a list's head and its stop word | [`LOW`] of the head | [`gated_list_push`], [`gated_list_pop`], [`claimable`] |
 //! | a length of words | [`TOP`] | [`array_push`], [`array_pop`], [`array_push_pair`], [`array_push_batch`], [`array_pop_batch`], [`copy_out`], [`claimable`] |
@@ -122,9 +123,9 @@ pub use gated_list::{gated_list_pop, gated_list_push};
 pub use guarded::add_if;
 pub use list::{list_pop, list_push};
 pub use pair::compare_compare_store;
-pub use plain::{add, claim, claim_first, compare_store, increment, load, swap};
+pub use plain::{add, claim, claim_any, claim_first, compare_store, increment, load, swap};
 pub use slot::{hit, leave};
-pub use through::add_through;
+pub use through::{add_through, copy_through, load_through};
 pub use within::add_within;
 
 /// The bit that claims a number: a length, or a word whose values stay below 2^63.

@@ -52,6 +52,18 @@ pub fn claim(word: &AtomicU64, held: u64) -> Result<*mut u64, Refusal> {
         .map_err(|_| Refusal::Mismatch)
 }
 
+/// Claims the first free one of `words`: stores 1 in the first of them that holds 0, and
+/// returns where that is.
+///
+/// # Errors
+///
+/// [`Refusal::Mismatch`] if all are claimed.
+#[inline]
+pub fn claim_any(words: &[AtomicU64]) -> Result<*mut u64, Refusal> {
+    let free = |word| claim(word, 1).ok();
+    words.iter().find_map(free).ok_or(Refusal::Mismatch)
+}
+
 /// Claims the first free one of `words`: stores what `mark` holds in the first of them that
 /// holds 0, and returns where that is.
 ///
@@ -123,5 +135,8 @@ mod tests {
         assert_eq!(claim_first(&words, &mark), Err(Refusal::Mismatch));
         words[0].store(0, Ordering::Release);
         assert_eq!(claim_first(&words, &mark), Ok(words[0].as_ptr()));
+        words[1].store(0, Ordering::Release);
+        assert_eq!(claim_any(&words), Ok(words[1].as_ptr()));
+        assert_eq!(claim_any(&words), Err(Refusal::Mismatch));
     }
 }

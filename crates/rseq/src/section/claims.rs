@@ -28,10 +28,35 @@ pub unsafe fn claim<I: Index, const SHIFT: u32>(
     word: WordAddress,
     held: u64,
 ) -> Result<*mut u64, Refusal> {
-    debug_assert!(word.0 != 0, "a word at address 0");
+    debug_assert!(I::HAS_PLACE || word.0 != 0, "a word at address 0");
     debug_assert!(held != 0, "a claim that nobody sees");
     // SAFETY: the caller's contract is the operation's.
     unsafe { index.claim::<SHIFT>(word, held) }
+}
+
+/// Claims the first free one of `COUNT` consecutive words of the current id: stores 1 in the
+/// first of them that holds 0, and returns where that is.
+///
+/// As after [`claim`], the word is given back by storing 0 there with release ordering,
+/// by whoever holds the claim then, on any thread.
+///
+/// # Errors
+///
+/// As [`increment`](super::increment), and [`Refusal::Mismatch`] if all are claimed.
+///
+/// # Safety
+///
+/// As [`increment`](super::increment), for `COUNT` words; and the only other store to one
+/// that holds something else than 0 is its owner's.
+#[inline(always)]
+pub unsafe fn claim_any<I: Index, const SHIFT: u32, const COUNT: u32>(
+    index: I,
+    words: WordAddress,
+) -> Result<*mut u64, Refusal> {
+    const { assert!(COUNT > 0, "none to claim") };
+    debug_assert!(I::HAS_PLACE || words.0 != 0, "a word at address 0");
+    // SAFETY: the caller's contract is the operation's.
+    unsafe { index.claim_any::<SHIFT, COUNT>(words) }
 }
 
 /// Claims the first free one of `count` consecutive words of the current id: stores what
@@ -60,7 +85,7 @@ pub unsafe fn claim_first<I: Index, const SHIFT: u32>(
     count: u32,
     mark: &AtomicU64,
 ) -> Result<*mut u64, Refusal> {
-    debug_assert!(words.0 != 0, "a word at address 0");
+    debug_assert!(I::HAS_PLACE || words.0 != 0, "a word at address 0");
     debug_assert!(count != 0, "none to claim");
     // SAFETY: the caller's contract is the operation's.
     unsafe { index.claim_first::<SHIFT>(words, count, mark) }
@@ -90,7 +115,7 @@ pub unsafe fn hit<I: Index, const SHIFT: u32>(
     slot: WordAddress,
     expected: u64,
 ) -> Result<*mut u64, Refusal> {
-    debug_assert!(slot.0 != 0, "a slot at address 0");
+    debug_assert!(I::HAS_PLACE || slot.0 != 0, "a slot at address 0");
     // SAFETY: the caller's contract is the operation's.
     unsafe { index.hit::<SHIFT>(slot, expected) }
 }
@@ -115,7 +140,7 @@ pub unsafe fn hit<I: Index, const SHIFT: u32>(
 /// `slot` is the address, divided by 8, of a slot that the caller has taken and not left.
 #[inline(always)]
 pub unsafe fn leave<I: Index>(index: I, slot: WordAddress) -> Result<(), Refusal> {
-    debug_assert!(slot.0 != 0, "a slot at address 0");
+    debug_assert!(I::HAS_PLACE || slot.0 != 0, "a slot at address 0");
     // SAFETY: the caller's contract is the operation's.
     unsafe { index.leave(slot) }
 }

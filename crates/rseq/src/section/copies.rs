@@ -1,7 +1,10 @@
 //! Bytes, and what a pointer leads to.
 
+use core::sync::atomic::AtomicPtr;
+
 use super::{Index, WordAddress};
-use crate::{Refusal, arch};
+use crate::arch::{self, NOWHERE};
+use crate::Refusal;
 
 /// Pushes `bytes` bytes on the byte stack of the current id: a length in bytes at
 /// `len`, and room for `capacity` bytes in the words after it.
@@ -22,7 +25,7 @@ pub unsafe fn copy_push<I: Index, const SHIFT: u32>(
     source: *const u8,
     bytes: usize,
 ) -> Result<(), Refusal> {
-    debug_assert!(len.0 != 0, "a word at address 0");
+    debug_assert!(I::HAS_PLACE || len.0 != 0, "a word at address 0");
     // SAFETY: the caller's contract is the operation's.
     unsafe { index.copy_push::<SHIFT>(len, capacity, source, bytes) }
 }
@@ -45,7 +48,7 @@ pub unsafe fn copy_pop<I: Index, const SHIFT: u32>(
     target: *mut u8,
     bytes: usize,
 ) -> Result<(), Refusal> {
-    debug_assert!(len.0 != 0, "a word at address 0");
+    debug_assert!(I::HAS_PLACE || len.0 != 0, "a word at address 0");
     // SAFETY: the caller's contract is the operation's.
     unsafe { index.copy_pop::<SHIFT>(len, target, bytes) }
 }
@@ -68,30 +71,44 @@ pub unsafe fn copy_out<I: Index, const SHIFT: u32>(
     target: *mut u8,
     bytes: usize,
 ) -> Result<(), Refusal> {
-    debug_assert!(word.0 != 0, "a word at address 0");
+    debug_assert!(I::HAS_PLACE || word.0 != 0, "a word at address 0");
     // SAFETY: the caller's contract is the operation's.
     unsafe { index.copy_out::<SHIFT>(word, target, bytes) }
+}
+
+/// Where a pointer leads that [`load_through`] and [`copy_through`] are not to follow: an
+/// address of its own, which is no word's.
+#[must_use]
+pub fn nowhere() -> *mut u8 {
+    // Who loads through it loads this, and not all of it is there.
+    static NOTHING: [u64; 2] = [0; 2];
+    let nothing = (&raw const NOTHING).expose_provenance();
+    core::ptr::with_exposed_provenance_mut(nothing + NOWHERE as usize)
 }
 
 /// Loads the word that `pointer` points to, in one section: whoever stores another pointer
 /// and then fences ([`fence`](crate::membarrier::fence)) may free what the old one led to,
 /// as far as such sections are concerned.
 ///
+/// # Cost
+///
+/// Four loads and a plain store. Whether it leads [nowhere] is asked together with whether
+/// the section was refused.
+///
 /// # Errors
 ///
-/// [`Refusal::Empty`] if the pointer is null; [`Refusal::Aborted`],
+/// [`Refusal::Empty`] if the pointer leads [nowhere]; [`Refusal::Aborted`],
 /// [`Refusal::NotRegistered`], [`Refusal::Unsupported`].
 ///
 /// # Safety
 ///
-/// `pointer` is a word that is null or leads to an aligned word, which was written before
-/// the pointer was stored with release ordering, and is not freed before a fence that began
-/// after the pointer changed has succeeded.
+/// `pointer` is [nowhere] or leads to an aligned word, which was written before the pointer
+/// was stored with release ordering, and is not freed before a fence that began after the
+/// pointer changed has succeeded.
 #[inline(always)]
-pub unsafe fn load_through(pointer: WordAddress) -> Result<u64, Refusal> {
-    debug_assert!(pointer.0 != 0, "a word at address 0");
+pub unsafe fn load_through(pointer: &AtomicPtr<u8>) -> Result<u64, Refusal> {
     // SAFETY: the caller's contract is the operation's.
-    unsafe { arch::load_through(pointer) }
+    unsafe { arch::load_through(pointer.as_ptr()) }
 }
 
 /// Copies `bytes` bytes from where `pointer` points to `target`, in one section, as
@@ -106,11 +123,10 @@ pub unsafe fn load_through(pointer: WordAddress) -> Result<u64, Refusal> {
 /// As [`load_through`], for `bytes` bytes; `target` has room for them.
 #[inline(always)]
 pub unsafe fn copy_through(
-    pointer: WordAddress,
+    pointer: &AtomicPtr<u8>,
     target: *mut u8,
     bytes: usize,
 ) -> Result<(), Refusal> {
-    debug_assert!(pointer.0 != 0, "a word at address 0");
     // SAFETY: the caller's contract is the operation's.
-    unsafe { arch::copy_through(pointer, target, bytes) }
+    unsafe { arch::copy_through(pointer.as_ptr(), target, bytes) }
 }

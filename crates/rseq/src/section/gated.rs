@@ -28,7 +28,7 @@ pub unsafe fn gated_push<I: Index, const SHIFT: u32>(
     len: WordAddress,
     value: u64,
 ) -> Result<(), Refusal> {
-    debug_assert!(len.0 != 0, "a word at address 0");
+    debug_assert!(I::HAS_PLACE || len.0 != 0, "a word at address 0");
     // SAFETY: the caller's contract is the operation's.
     unsafe { index.gated_push::<SHIFT>(len, value) }
 }
@@ -47,7 +47,7 @@ pub unsafe fn gated_pop<I: Index, const SHIFT: u32>(
     index: I,
     len: WordAddress,
 ) -> Result<u64, Refusal> {
-    debug_assert!(len.0 != 0, "a word at address 0");
+    debug_assert!(I::HAS_PLACE || len.0 != 0, "a word at address 0");
     // SAFETY: the caller's contract is the operation's.
     unsafe { index.gated_pop::<SHIFT>(len) }
 }
@@ -70,7 +70,7 @@ pub unsafe fn gated_push_batch<I: Index, const SHIFT: u32>(
     source: *const u64,
     count: u32,
 ) -> Result<u32, Refusal> {
-    debug_assert!(len.0 != 0, "a word at address 0");
+    debug_assert!(I::HAS_PLACE || len.0 != 0, "a word at address 0");
     // SAFETY: the caller's contract is the operation's.
     unsafe { index.gated_push_batch::<SHIFT>(len, source, count) }
 }
@@ -93,7 +93,7 @@ pub unsafe fn gated_pop_batch<I: Index, const SHIFT: u32>(
     target: *mut u64,
     count: u32,
 ) -> Result<u32, Refusal> {
-    debug_assert!(len.0 != 0, "a word at address 0");
+    debug_assert!(I::HAS_PLACE || len.0 != 0, "a word at address 0");
     // SAFETY: the caller's contract is the operation's.
     unsafe { index.gated_pop_batch::<SHIFT>(len, target, count) }
 }

@@ -23,7 +23,7 @@ pub unsafe fn list_push<I: Index, const SHIFT: u32, const NEXT: usize>(
     node: *mut u8,
 ) -> Result<(), Refusal> {
     const { assert!(is_link(NEXT)) };
-    debug_assert!(head.0 != 0, "a word at address 0");
+    debug_assert!(I::HAS_PLACE || head.0 != 0, "a word at address 0");
     debug_assert!(
         !node.is_null() && node.cast::<u64>().is_aligned(),
         "a node at {node:p}"
@@ -47,7 +47,7 @@ pub unsafe fn list_pop<I: Index, const SHIFT: u32, const NEXT: usize>(
     head: WordAddress,
 ) -> Result<*mut u8, Refusal> {
     const { assert!(is_link(NEXT)) };
-    debug_assert!(head.0 != 0, "a word at address 0");
+    debug_assert!(I::HAS_PLACE || head.0 != 0, "a word at address 0");
     // SAFETY: the caller's contract is the operation's.
     unsafe { index.list_pop::<SHIFT, NEXT>(head) }
 }

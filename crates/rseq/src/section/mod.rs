@@ -13,6 +13,7 @@
 //! | index | the id is | for |
 //! | --- | --- | --- |
 //! | [`MmCid`] | the kernel's concurrency id | the process's own stripes (Linux 6.3) |
+//! | [`Placed`] | the same, and where the words are says a word | what moves from place to place |
 //! | [`Table`] | what a table holds for the CPU | domains with ids of their own |
 //! | [`Cpu`] | the CPU number | memory that several processes share |
 //!
@@ -24,7 +25,8 @@
 //! | [`add_if`] | `*w += n` if a flag elsewhere is as expected |
 //! | [`load`], [`swap`] | `*w`, and leaves another |
 //! | [`claim`] | takes a lock of the stripe, and returns where it is |
-//! | [`claim_first`] | the first free one of several, marked with what a word says |
+//! | [`claim_any`] | the first free one of several |
+//! | [`claim_first`] | the same, marked with what a word says |
 //! | [`compare_store`], [`compare_compare_store`] | stores if one or two words are as expected |
 //! | [`list_push`], [`list_pop`] | an intrusive list with its head in `*w` |
 //! | [`gated_list_push`], [`gated_list_pop`] | the same with a stop word in the stripe that others set |
@@ -96,11 +98,11 @@ mod stacks;
 mod words;
 
 use crate::arch;
-pub use crate::index::{Cpu, Index, MmCid, Slot, Table, TableHead, WordAddress};
+pub use crate::index::{Cpu, Index, MmCid, Placed, Slot, Table, TableHead, WordAddress};
 use crate::{Refusal, enter_thread};
 
-pub use claims::{claim, claim_first, hit, leave};
-pub use copies::{copy_out, copy_pop, copy_push, copy_through, load_through};
+pub use claims::{claim, claim_any, claim_first, hit, leave};
+pub use copies::{copy_out, copy_pop, copy_push, copy_through, load_through, nowhere};
 pub use gated::{gated_pop, gated_pop_batch, gated_push, gated_push_batch};
 pub use lists::{gated_list_pop, gated_list_push, list_pop, list_push};
 pub use stacks::{array_pop, array_pop_batch, array_push, array_push_batch, array_push_pair};

@@ -23,7 +23,7 @@ pub unsafe fn array_push<I: Index, const SHIFT: u32>(
     capacity: u32,
     value: u64,
 ) -> Result<(), Refusal> {
-    debug_assert!(len.0 != 0, "a word at address 0");
+    debug_assert!(I::HAS_PLACE || len.0 != 0, "a word at address 0");
     // SAFETY: the caller's contract is the operation's.
     unsafe { index.array_push::<SHIFT>(len, capacity, value) }
 }
@@ -42,7 +42,7 @@ pub unsafe fn array_pop<I: Index, const SHIFT: u32>(
     index: I,
     len: WordAddress,
 ) -> Result<u64, Refusal> {
-    debug_assert!(len.0 != 0, "a word at address 0");
+    debug_assert!(I::HAS_PLACE || len.0 != 0, "a word at address 0");
     // SAFETY: the caller's contract is the operation's.
     unsafe { index.array_pop::<SHIFT>(len) }
 }
@@ -65,7 +65,7 @@ pub unsafe fn array_push_batch<I: Index, const SHIFT: u32>(
     source: *const u64,
     count: u32,
 ) -> Result<u32, Refusal> {
-    debug_assert!(len.0 != 0, "a word at address 0");
+    debug_assert!(I::HAS_PLACE || len.0 != 0, "a word at address 0");
     // SAFETY: the caller's contract is the operation's.
     unsafe { index.array_push_batch::<SHIFT>(len, capacity, source, count) }
 }
@@ -89,7 +89,7 @@ pub unsafe fn array_pop_batch<I: Index, const SHIFT: u32>(
     target: *mut u64,
     count: u32,
 ) -> Result<u32, Refusal> {
-    debug_assert!(len.0 != 0, "a word at address 0");
+    debug_assert!(I::HAS_PLACE || len.0 != 0, "a word at address 0");
     // SAFETY: the caller's contract is the operation's.
     unsafe { index.array_pop_batch::<SHIFT>(len, target, count) }
 }
@@ -120,7 +120,7 @@ pub unsafe fn array_push_pair<I: Index, const SHIFT: u32>(
     first: u64,
     second: u64,
 ) -> Result<(), Refusal> {
-    debug_assert!(word.0 != 0, "a word at address 0");
+    debug_assert!(I::HAS_PLACE || word.0 != 0, "a word at address 0");
     debug_assert!(capacity.is_multiple_of(2), "room for half a pair");
     // SAFETY: the caller's contract is the operation's.
     unsafe { index.array_push_pair::<SHIFT>(word, chosen, capacity, first, second) }

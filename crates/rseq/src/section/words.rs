@@ -24,7 +24,7 @@ pub unsafe fn increment<I: Index, const SHIFT: u32>(
     index: I,
     word: WordAddress,
 ) -> Result<(), Refusal> {
-    debug_assert!(word.0 != 0, "a word at address 0");
+    debug_assert!(I::HAS_PLACE || word.0 != 0, "a word at address 0");
     // SAFETY: the caller's contract is the operation's.
     unsafe { index.increment::<SHIFT>(word) }
 }
@@ -44,7 +44,7 @@ pub unsafe fn add<I: Index, const SHIFT: u32>(
     word: WordAddress,
     n: u64,
 ) -> Result<(), Refusal> {
-    debug_assert!(word.0 != 0, "a word at address 0");
+    debug_assert!(I::HAS_PLACE || word.0 != 0, "a word at address 0");
     // SAFETY: the caller's contract is the operation's.
     unsafe { index.add::<SHIFT>(word, n) }
 }
@@ -71,7 +71,7 @@ pub unsafe fn add_within<I: Index, const SHIFT: u32, const AT: usize>(
     most: u64,
 ) -> Result<(), Refusal> {
     const { assert!(AT < 2, "the third word is somebody else's") };
-    debug_assert!(word.0 != 0, "a word at address 0");
+    debug_assert!(I::HAS_PLACE || word.0 != 0, "a word at address 0");
     // SAFETY: the caller's contract is the operation's.
     unsafe { index.add_within::<SHIFT, AT>(word, n, most) }
 }
@@ -93,7 +93,7 @@ pub unsafe fn add_through<I: Index, const SHIFT: u32>(
     distance: isize,
     n: u64,
 ) -> Result<(), Refusal> {
-    debug_assert!(word.0 != 0, "a word at address 0");
+    debug_assert!(I::HAS_PLACE || word.0 != 0, "a word at address 0");
     // SAFETY: the caller's contract is the operation's.
     unsafe { index.add_through::<SHIFT>(word, distance, n) }
 }
@@ -122,7 +122,7 @@ pub unsafe fn add_if<I: Index, const SHIFT: u32>(
     expected: u32,
     n: u64,
 ) -> Result<(), Refusal> {
-    debug_assert!(word.0 != 0, "a word at address 0");
+    debug_assert!(I::HAS_PLACE || word.0 != 0, "a word at address 0");
     // SAFETY: the caller's contract is the operation's.
     unsafe { index.add_if::<SHIFT>(word, flag, expected, n) }
 }
@@ -141,7 +141,7 @@ pub unsafe fn load<I: Index, const SHIFT: u32>(
     index: I,
     word: WordAddress,
 ) -> Result<u64, Refusal> {
-    debug_assert!(word.0 != 0, "a word at address 0");
+    debug_assert!(I::HAS_PLACE || word.0 != 0, "a word at address 0");
     // SAFETY: the caller's contract is the operation's.
     unsafe { index.load::<SHIFT>(word) }
 }
@@ -161,7 +161,7 @@ pub unsafe fn swap<I: Index, const SHIFT: u32>(
     word: WordAddress,
     new: u64,
 ) -> Result<u64, Refusal> {
-    debug_assert!(word.0 != 0, "a word at address 0");
+    debug_assert!(I::HAS_PLACE || word.0 != 0, "a word at address 0");
     // SAFETY: the caller's contract is the operation's.
     unsafe { index.swap::<SHIFT>(word, new) }
 }
@@ -182,7 +182,7 @@ pub unsafe fn compare_store<I: Index, const SHIFT: u32>(
     expected: u64,
     new: u64,
 ) -> Result<(), Refusal> {
-    debug_assert!(word.0 != 0, "a word at address 0");
+    debug_assert!(I::HAS_PLACE || word.0 != 0, "a word at address 0");
     // SAFETY: the caller's contract is the operation's.
     unsafe { index.compare_store::<SHIFT>(word, expected, new) }
 }
@@ -206,7 +206,7 @@ pub unsafe fn compare_compare_store<I: Index, const SHIFT: u32>(
     second: u64,
     new: u64,
 ) -> Result<(), Refusal> {
-    debug_assert!(word.0 != 0, "a word at address 0");
+    debug_assert!(I::HAS_PLACE || word.0 != 0, "a word at address 0");
     // SAFETY: the caller's contract is the operation's.
     unsafe { index.compare_compare_store::<SHIFT>(word, expected, distance, second, new) }
 }

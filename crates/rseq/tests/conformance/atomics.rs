@@ -84,6 +84,15 @@ pub(crate) unsafe fn copy_out(
 /// # Safety
 ///
 /// As the section form's.
+pub(crate) unsafe fn claim_any<const COUNT: u32>(words: *mut u64) -> Result<*mut u64, Refusal> {
+    // SAFETY: words of a page.
+    let words = unsafe { std::slice::from_raw_parts(words.cast::<AtomicU64>(), COUNT as usize) };
+    portable::claim_any(words)
+}
+
+/// # Safety
+///
+/// As the section form's.
 pub(crate) unsafe fn claim_first(
     words: *mut u64,
     count: u32,

@@ -180,6 +180,29 @@ pub(crate) fn hit(by: By) -> Box<dyn Workload> {
 /// Locks of a stripe, and behind them what each of them guards.
 const LOCKS: u32 = 2;
 
+/// Whichever of the locks is free, as [`claim`].
+pub(crate) fn claim_any(by: By) -> Box<dyn Workload> {
+    let step: Step = |stripes, _| {
+        let lock = match stripes.claim_any::<LOCKS>(LOCK) {
+            Ok(lock) => lock,
+            Err(Refusal::Mismatch) => return Ok(0),
+            Err(refusal) => return Err(refusal),
+        };
+        let guarded = stripes.beside(lock, LOCKS as usize);
+        let seen = guarded.load(Ordering::Relaxed);
+        (0..100).for_each(|_| std::hint::spin_loop());
+        guarded.store(seen + 1, Ordering::Relaxed);
+        lock.store(0, Ordering::Release);
+        Ok(1)
+    };
+    let first = LOCK + LOCKS as usize;
+    Box::new(Counting {
+        stripes: Stripes::new(by),
+        step,
+        places: first..first + LOCKS as usize,
+    })
+}
+
 /// Whichever of the locks is free, as [`claim`]. It holds its mark for as long.
 pub(crate) fn claim_first(by: By) -> Box<dyn Workload> {
     static MARK: AtomicU64 = AtomicU64::new(7);

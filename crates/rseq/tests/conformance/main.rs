@@ -12,6 +12,7 @@ mod cell;
 mod counting;
 mod disturbance;
 mod stripes;
+mod through;
 mod tokens;
 mod within;
 
@@ -25,13 +26,14 @@ use disturbance::Disturbance;
 use stripes::By;
 
 /// Every operation, in a workload that shows whether it is exact.
-const OPERATIONS: [(&str, Make); 20] = [
+const OPERATIONS: [(&str, Make); 23] = [
     ("increment", counting::increment),
     ("add", counting::add),
     ("add_through", counting::add_through),
     ("add_if", counting::add_if),
     ("add_within", within::add_within),
     ("claim", counting::claim),
+    ("claim_any", counting::claim_any),
     ("claim_first", counting::claim_first),
     ("load, compare_store", counting::compare_store),
     ("compare_compare_store", counting::compare_compare_store),
@@ -46,17 +48,23 @@ const OPERATIONS: [(&str, Make); 20] = [
     ("copy push, pop", tokens::copies),
     ("copy_out", tokens::copy_out),
     ("hit, leave", counting::hit),
+    ("load_through", through::load),
+    ("copy_through", through::copy),
 ];
 
 /// Operations that claim nothing on the portable body: there is nothing to hold open.
-const ONE_ATOMIC: [&str; 6] = [
+const ONE_ATOMIC: [&str; 7] = [
     "increment",
     "add",
     "claim",
+    "claim_any",
     "claim_first",
     "load, compare_store",
     "swap",
 ];
+
+/// Operations without an id: one index stands for all.
+const WITHOUT_ID: [&str; 2] = ["load_through", "copy_through"];
 
 /// What happened in many cells.
 #[derive(Default)]
@@ -107,7 +115,8 @@ fn every_cell_is_exact() {
     let mut total = Total::default();
     for (operation, make) in OPERATIONS {
         for by in By::SECTIONS {
-            if by != By::MmCid || has_mm_cid {
+            let once = by == By::Cpu || !WITHOUT_ID.contains(&operation);
+            if once && (!by.needs_mm_cid() || has_mm_cid) {
                 total.run(operation, make, by, POINTS);
             }
         }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use percid_rseq::portable::{LOW, TOP, claimable};
-use percid_rseq::section::{self, Cpu, MmCid, Slot, Table, TableHead, WordAddress};
+use percid_rseq::section::{self, Cpu, MmCid, Placed, Slot, Table, TableHead, WordAddress};
 use percid_rseq::{Refusal, membarrier, possible_cpus};
 
 use crate::atomics;
@@ -18,6 +18,7 @@ pub(crate) const WORDS: usize = 1 << (SHIFT - 3);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum By {
     MmCid,
+    Placed,
     Table,
     Cpu,
     /// By the thread, on the portable body.
@@ -25,7 +26,12 @@ pub(crate) enum By {
 }
 
 impl By {
-    pub(crate) const SECTIONS: [By; 3] = [By::MmCid, By::Table, By::Cpu];
+    pub(crate) const SECTIONS: [By; 4] = [By::MmCid, By::Placed, By::Table, By::Cpu];
+
+    /// Whether the kernel has to keep ids for it.
+    pub(crate) fn needs_mm_cid(self) -> bool {
+        matches!(self, By::MmCid | By::Placed)
+    }
 }
 
 /// Stripes that threads share, so that they meet there.
@@ -53,9 +59,59 @@ struct FullTable {
 
 const MOST_CPUS: usize = 256;
 
+/// Pages below 32 GiB.
+struct Pages(*mut Page, usize);
+
+// SAFETY: atomics.
+unsafe impl Send for Pages {}
+// SAFETY: atomics.
+unsafe impl Sync for Pages {}
+
+impl Pages {
+    fn new(count: usize) -> Pages {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
+        for at in (1..31_usize).map(|gib| gib << 30) {
+            // SAFETY: nothing is replaced.
+            let pages = unsafe {
+                libc::mmap(
+                    std::ptr::without_provenance_mut(at),
+                    count * size_of::<Page>(),
+                    libc::PROT_READ | libc::PROT_WRITE,
+                    flags,
+                    -1,
+                    0,
+                )
+            };
+            if pages.addr() == at {
+                pages.expose_provenance();
+                return Pages(pages.cast(), count);
+            }
+        }
+        panic!("no room below 32 GiB");
+    }
+}
+
+impl std::ops::Deref for Pages {
+    type Target = [Page];
+
+    fn deref(&self) -> &[Page] {
+        // SAFETY: so many pages of zeros, which are words.
+        unsafe { std::slice::from_raw_parts(self.0, self.1) }
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `new`; nobody has them any more.
+        unsafe { libc::munmap(self.0.cast(), self.1 * size_of::<Page>()) };
+    }
+}
+
 pub(crate) struct Stripes {
     by: By,
-    pages: Vec<Page>,
+    pages: Pages,
+    /// The limit and the first page, for `Placed`.
+    placed: AtomicU64,
     limit: AtomicU32,
     table: Box<FullTable>,
     /// For adds that one guards.
@@ -74,6 +130,11 @@ macro_rules! by_index {
             match $self.by {
                 By::MmCid => {
                     let index = MmCid { limit: &$self.limit };
+                    section::$operation::<_, SHIFT $(, $constant)?>(index, word $(, $argument)*)
+                }
+                By::Placed => {
+                    let index = Placed { at: &$self.placed };
+                    let word = WordAddress::from_eighth($place);
                     section::$operation::<_, SHIFT $(, $constant)?>(index, word $(, $argument)*)
                 }
                 By::Cpu => {
@@ -97,9 +158,8 @@ impl Stripes {
     pub(crate) fn new(by: By) -> Stripes {
         let ids = possible_cpus();
         assert!(ids as usize <= MOST_CPUS);
-        let pages = (0..THREAD_STRIPES.max(ids as usize))
-            .map(|_| Page([const { AtomicU64::new(0) }; WORDS]))
-            .collect();
+        let pages = Pages::new(THREAD_STRIPES.max(ids as usize));
+        let first = WordAddress::new(pages.as_ptr().cast::<u64>().cast_mut());
         let table = Box::new(FullTable {
             head: TableHead {
                 limit: AtomicU32::new(ids),
@@ -109,6 +169,7 @@ impl Stripes {
         });
         Stripes {
             by,
+            placed: AtomicU64::new(Placed::word(ids, first)),
             pages,
             limit: AtomicU32::new(ids),
             table,
@@ -187,6 +248,12 @@ impl Stripes {
 
     pub(crate) fn claim(&self, place: usize) -> Result<&AtomicU64, Refusal> {
         let claimed = by_index!(self, claim(place, 1))?;
+        // SAFETY: a word of one of the pages.
+        Ok(unsafe { AtomicU64::from_ptr(claimed) })
+    }
+
+    pub(crate) fn claim_any<const COUNT: u32>(&self, place: usize) -> Result<&AtomicU64, Refusal> {
+        let claimed = by_index!(self, claim_any[COUNT](place))?;
         // SAFETY: a word of one of the pages.
         Ok(unsafe { AtomicU64::from_ptr(claimed) })
     }
@@ -377,6 +444,7 @@ impl Stripes {
         unsafe {
             match self.by {
                 By::MmCid => section::leave(MmCid { limit }, word),
+                By::Placed => section::leave(Placed { at: &self.placed }, word),
                 By::Cpu => section::leave(Cpu { limit }, word),
                 By::Table => section::leave(Table::new(&raw const self.table.head), word),
                 By::Thread => percid_rseq::portable::leave(slot.as_ptr()),

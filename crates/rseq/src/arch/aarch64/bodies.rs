@@ -160,6 +160,22 @@ macro_rules! body {
             "str {held}, [{stripe}]"
         )
     };
+    (claim_any, $index:ident) => {
+        concat!(
+            "mov {left:w}, {count}\n",
+            "27: ldar {scratch}, [{stripe}]\n",
+            "cbz {scratch}, 28f\n",
+            "add {stripe}, {stripe}, #8\n",
+            "subs {left:w}, {left:w}, #1\n",
+            "b.ne 27b\n",
+            "b 24f\n",
+            "28: ",
+            commit!($index),
+            twice!("[{stripe}]", "xzr"),
+            "mov {scratch}, #1\n",
+            "str {scratch}, [{stripe}]"
+        )
+    };
     (claim_first, $index:ident) => {
         concat!(
             "ldar {held}, [{mark}]\n",
@@ -383,21 +399,18 @@ macro_rules! body {
     };
     (load_through, $index:ident) => {
         concat!(
-            "ldar {stripe}, [{stripe}]\n",
-            "cbz {stripe}, 24f\n",
-            "ldr {value}, [{stripe}]\n",
+            "ldar {stripe}, [{word}]\n",
             commit!($index),
-            "nop"
+            "ldr {value}, [{stripe}]"
         )
     };
     (copy_through, $index:ident) => {
         concat!(
-            "ldar {stripe}, [{stripe}]\n",
-            "cbz {stripe}, 24f\n",
-            copy_bytes!("{stripe}", "{target}"),
-            "\n",
+            "ldar {stripe}, [{word}]\n",
+            "tbnz {stripe}, #1, 24f\n",
+            // There is no commit: what must not be late is the copy.
             commit!($index),
-            "nop"
+            copy_bytes!("{stripe}", "{target}")
         )
     };
     (copy_out, $index:ident) => {

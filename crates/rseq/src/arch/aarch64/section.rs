@@ -83,6 +83,24 @@ macro_rules! id {
             $refused
         )
     };
+    // The word's high half is for `place!`.
+    (placed, $refused:literal) => {
+        concat!(
+            "ldr {stripe:w}, [{area}, {cpu_id}]\n",
+            "cmp {stripe:w}, #0\n",
+            "b.lt ",
+            $refused,
+            "\n",
+            "ldr {stripe:w}, [{area}, {mm_cid}]\n",
+            remember!(),
+            "ldar {scratch}, [{limit}]\n",
+            "cmp {stripe:w}, {scratch:w}\n",
+            "b.hs ",
+            $refused,
+            "\n",
+            "lsr {scratch}, {scratch}, #32"
+        )
+    };
     (table, $refused:literal) => {
         concat!(
             "ldr {stripe:w}, [{area}, {cpu_id}]\n",
@@ -100,17 +118,14 @@ macro_rules! id {
             $refused
         )
     };
-    // No id: the word stands where it stands.
+    // No id: what is worked on stands at `{word}`.
     (registered, $refused:literal) => {
         concat!(
             "ldr {stripe:w}, [{area}, {cpu_id}]\n",
             remember!(),
             "cmp {stripe:w}, #0\n",
             "b.lt ",
-            $refused,
-            "\n",
-            // An operand that no template names is an error; this id needs no scratch.
-            "mov {stripe}, xzr /* {scratch} */"
+            $refused
         )
     };
     (cpu_id, $refused:literal) => {
@@ -121,6 +136,27 @@ macro_rules! id {
             "cmp {stripe:w}, {scratch:w}\n",
             "b.hs ",
             $refused
+        )
+    };
+}
+
+/// Leaves the word's address in `{stripe}`, which holds the id.
+macro_rules! place {
+    // An operand that no template names is an error; there are no stripes.
+    (registered) => {
+        "/* {shift} {scratch} */"
+    };
+    (placed) => {
+        concat!(
+            "lsl {stripe}, {stripe}, {shift}\n",
+            "add {scratch}, {scratch}, {word}\n",
+            "add {stripe}, {stripe}, {scratch}, lsl #3"
+        )
+    };
+    ($index:ident) => {
+        concat!(
+            "lsl {stripe}, {stripe}, {shift}\n",
+            "add {stripe}, {stripe}, {word}, lsl #3"
         )
     };
 }
@@ -142,6 +178,9 @@ macro_rules! commit {
             "cmp {again:w}, {first:w}\n",
             "b.ne 35f\n"
         )
+    };
+    (placed) => {
+        commit!(mm_cid)
     };
     // By table and by CPU number: a slot may change under a section, its CPU may not.
     ($index:ident) => {
@@ -218,8 +257,7 @@ macro_rules! section {
                 disarm!(),
                 delay!(1),
                 id!($index, $refused),
-                "lsl {stripe}, {stripe}, {shift}",
-                "add {stripe}, {stripe}, {word}, lsl #3",
+                place!($index),
                 delay!(2),
                 $body,
                 "22:",
@@ -251,6 +289,14 @@ macro_rules! with_operands {
         with_first!(
             [$($template)*]
             limit = in(reg) $at.limit.as_ptr(),
+            mm_cid = const offset_of!(Area, mm_cid),
+            $($operands)*
+        )
+    };
+    (placed($at:expr) [$($template:tt)*] $($operands:tt)*) => {
+        with_first!(
+            [$($template)*]
+            limit = in(reg) $at.at.as_ptr(),
             mm_cid = const offset_of!(Area, mm_cid),
             $($operands)*
         )
@@ -347,7 +393,7 @@ macro_rules! store_section {
 #[cfg(percid_compare_twice)]
 macro_rules! when_broken {
     () => {
-        "35: mov {stripe}, #-4\nb 26f"
+        "35: mov {stripe}, #-6\nb 26f"
     };
 }
 

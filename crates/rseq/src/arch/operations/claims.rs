@@ -21,6 +21,24 @@ macro_rules! claims {
         }
 
         #[inline(always)]
+        unsafe fn claim_any<const SHIFT: u32, const COUNT: u32>(
+            self,
+            words: WordAddress,
+        ) -> Result<*mut u64, Refusal> {
+            let address: u64;
+            // SAFETY: see `operations!`.
+            unsafe {
+                value_section!(
+                    $index(self), words, address, body!(claim_any, $index),
+                    count = const COUNT,
+                    left = out(reg) _,
+                );
+            }
+            let lock = core::ptr::with_exposed_provenance_mut(address as usize);
+            status::result(address, lock, Refusal::Mismatch)
+        }
+
+        #[inline(always)]
         unsafe fn claim_first<const SHIFT: u32>(
             self,
             words: WordAddress,

@@ -81,7 +81,7 @@ macro_rules! copies_through {
     ($vector:ident:) => {
         #[inline(always)]
         pub(crate) unsafe fn copy_through(
-            pointer: WordAddress,
+            pointer: *mut *mut u8,
             target: *mut u8,
             bytes: usize,
         ) -> Result<(), Refusal> {
@@ -90,7 +90,7 @@ macro_rules! copies_through {
             // section ends with the last load.
             unsafe {
                 value_section!(
-                    registered(()), pointer, outcome, body!(copy_through, registered),
+                    registered(()), Pointer(pointer), outcome, body!(copy_through, registered),
                     target = in(reg) target,
                     bytes = in(reg) bytes,
                     left = out(reg) _,

@@ -28,15 +28,17 @@ use super::status::{self, aborted, refused};
 use crate::Refusal;
 use crate::arch::Operations;
 use crate::area::Area;
-use crate::section::{Cpu, MmCid, Table, TableHead, WordAddress};
+use crate::section::{Cpu, MmCid, Placed, Table, TableHead, WordAddress};
 
 /// All operations by one kind of index.
 macro_rules! operations {
-    ($vector:ident: $($type:ty, $index:ident;)*) => {$(
+    ($vector:ident: $($type:ty, $index:ident, $has_place:literal;)*) => {$(
         // SAFETY (all of them): what a section touches is the thread's own area
         // and, below the limit and in a registered thread, what the caller vouches
         // for.
         impl Operations for $type {
+            const HAS_PLACE: bool = $has_place;
+
             words!($index);
             claims!($index);
             lists!($index);
@@ -48,26 +50,30 @@ macro_rules! operations {
 }
 
 with_vector_class!(operations!(
-    MmCid<'_>, mm_cid;
-    Table<'_>, table;
-    Cpu<'_>, cpu_id;
+    MmCid<'_>, mm_cid, false;
+    Placed<'_>, placed, true;
+    Table<'_>, table, false;
+    Cpu<'_>, cpu_id, false;
 ));
 
 /// No section without an id has stripes.
 const SHIFT: u32 = 0;
 
+/// Where a pointer stands, in the place of a word's address.
+struct Pointer(*mut *mut u8);
+
 #[inline(always)]
-pub(crate) unsafe fn load_through(pointer: WordAddress) -> Result<u64, Refusal> {
+pub(crate) unsafe fn load_through(pointer: *mut *mut u8) -> Result<u64, Refusal> {
     let (outcome, value);
     // SAFETY: what the section touches is the thread's own area and, in a registered
     // thread, what the caller vouches for.
     unsafe {
         value_section!(
-            registered(()), pointer, outcome, body!(load_through, registered),
+            registered(()), Pointer(pointer), outcome, body!(load_through, registered),
             value = out(reg) value,
         );
     }
-    status::result(outcome, value, Refusal::Empty)
+    status::followed(outcome, value)
 }
 
 with_vector_class!(copies_through!());

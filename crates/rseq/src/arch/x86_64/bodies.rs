@@ -163,6 +163,22 @@ macro_rules! body {
             "mov qword ptr [{stripe}], {held}"
         )
     };
+    (claim_any, $index:ident) => {
+        concat!(
+            "cmp qword ptr [{stripe}], 0\n",
+            "je 28f\n",
+            "mov {left:e}, {count}\n",
+            "27: dec {left:e}\n",
+            "jz 24f\n",
+            "add {stripe}, 8\n",
+            "cmp qword ptr [{stripe}], 0\n",
+            "jne 27b\n",
+            "28: ",
+            commit!($index),
+            twice!("cmp qword ptr [{stripe}], 0"),
+            "mov qword ptr [{stripe}], 1"
+        )
+    };
     (claim_first, $index:ident) => {
         concat!(
             "mov {held}, qword ptr [{mark}]\n",
@@ -373,23 +389,19 @@ macro_rules! body {
     };
     (load_through, $index:ident) => {
         concat!(
-            "mov {stripe}, qword ptr [{stripe}]\n",
-            "test {stripe}, {stripe}\n",
-            "jz 24f\n",
-            "mov {value}, qword ptr [{stripe}]\n",
+            "mov {stripe}, qword ptr [{word}]\n",
             commit!($index),
-            "nop"
+            "mov {value}, qword ptr [{stripe}]"
         )
     };
     (copy_through, $index:ident) => {
         concat!(
-            "mov {stripe}, qword ptr [{stripe}]\n",
-            "test {stripe}, {stripe}\n",
-            "jz 24f\n",
-            copy_bytes!("{stripe}", "{target}"),
-            "\n",
+            "mov {stripe}, qword ptr [{word}]\n",
+            "test {stripe:l}, 2\n",
+            "jnz 24f\n",
+            // There is no commit: what must not be late is the copy.
             commit!($index),
-            "nop"
+            copy_bytes!("{stripe}", "{target}")
         )
     };
     (copy_out, $index:ident) => {

@@ -79,6 +79,24 @@ macro_rules! id {
             $refused
         )
     };
+    // The word's high half is for `place!`.
+    (placed, $refused:literal) => {
+        concat!(
+            "mov {stripe:e}, dword ptr [{area} + {cpu_id}]\n",
+            "test {stripe:e}, {stripe:e}\n",
+            "js ",
+            $refused,
+            "\n",
+            "mov {stripe:e}, dword ptr [{area} + {mm_cid}]\n",
+            remember!(),
+            "mov {area}, qword ptr [{limit}]\n",
+            "cmp {stripe:e}, {area:e}\n",
+            "jae ",
+            $refused,
+            "\n",
+            "shr {area}, 32"
+        )
+    };
     (table, $refused:literal) => {
         concat!(
             "mov {stripe:e}, dword ptr [{area} + {cpu_id}]\n",
@@ -96,7 +114,7 @@ macro_rules! id {
             $refused
         )
     };
-    // No id: the word stands where it stands.
+    // No id: what is worked on stands at `{word}`.
     (registered, $refused:literal) => {
         concat!(
             "mov {stripe:e}, dword ptr [{area} + {cpu_id}]\n",
@@ -119,8 +137,12 @@ macro_rules! id {
 
 /// Leaves the word's address in `{stripe}`, which holds the id.
 macro_rules! place {
+    // An operand that no template names is an error; there are no stripes.
     (registered) => {
-        "lea {stripe}, [8*{word} + {shift}]"
+        "/* {shift} */"
+    };
+    (placed) => {
+        "shl {stripe}, {shift}\nadd {area}, {word}\nlea {stripe}, [{stripe} + 8*{area}]"
     };
     ($index:ident) => {
         "shl {stripe}, {shift}\nlea {stripe}, [{stripe} + 8*{word}]"
@@ -140,6 +162,9 @@ macro_rules! commit {
             "cmp {first:e}, dword ptr [{area} + {mm_cid}]\n",
             "jne 35f\n"
         )
+    };
+    (placed) => {
+        commit!(mm_cid)
     };
     // By table and by CPU number: a slot may change under a section, its CPU may not.
     ($index:ident) => {
@@ -241,6 +266,14 @@ macro_rules! with_operands {
             $($operands)*
         )
     };
+    (placed($at:expr) [$($template:tt)*] $($operands:tt)*) => {
+        with_first!(
+            [$($template)*]
+            limit = in(reg) $at.at.as_ptr(),
+            mm_cid = const offset_of!(Area, mm_cid),
+            $($operands)*
+        )
+    };
     (table($at:expr) [$($template:tt)*] $($operands:tt)*) => {
         with_first!(
             [$($template)*]
@@ -333,7 +366,7 @@ macro_rules! store_section {
 #[cfg(percid_compare_twice)]
 macro_rules! when_broken {
     () => {
-        "35: mov {stripe}, -4\njmp 26b"
+        "35: mov {stripe}, -6\njmp 26b"
     };
 }
 

@@ -11,7 +11,11 @@ use crate::portable::word::Cells;
 fn pointer(run: Run) {
     type Pointer = (Model<LOW>, Guarded<3>);
     let add = |(word, cells): &Pointer| {
-        let outcome = through(word, |place| {
+        let there = |place| match place {
+            0 => Err(crate::Refusal::Empty),
+            _ => Ok(()),
+        };
+        let outcome = through(word, there, |place| {
             // SAFETY: the claim's holder is alone; loom checks just that.
             unsafe { cells.write(place, cells.read(place) + 1) };
         });
