@@ -94,6 +94,8 @@ mod min_max;
 #[cfg_attr(loom, allow(dead_code, reason = "only the models run"))]
 mod object_lock;
 #[cfg(not(loom))]
+mod part;
+#[cfg(not(loom))]
 mod per_cid;
 #[cfg(not(loom))]
 mod pool;
@@ -139,6 +141,8 @@ pub use min_max::MinMax;
 pub use object_lock::{LockSpace, ObjectLock, ReadGuard, WriteSection};
 #[cfg(not(loom))]
 pub use object_lock::{Locked, LockedMut, LockedRef};
+#[cfg(not(loom))]
+pub use part::Part;
 #[cfg(not(loom))]
 pub use per_cid::{PerCid, PerCidError};
 #[cfg(not(loom))]

@@ -5,6 +5,7 @@ use core::sync::atomic::AtomicU64;
 
 use percid_cid::Domain;
 use percid_rseq::Refusal;
+use percid_rseq::section::WordAddress;
 
 use crate::arena::{
     ArenaError, LONGEST_RUN, Operation, Run, ScopedRun, StripeRef, Stripes, run_once,
@@ -112,6 +113,11 @@ impl Room {
 }
 
 impl Room {
+    /// Where sections reach the first word inline; `None` where they do not.
+    pub(crate) fn in_sections(&self) -> Option<WordAddress> {
+        self.words.in_sections()
+    }
+
     /// Where sections find a word and those after it, for a fast path to keep beside what
     /// it works on.
     ///

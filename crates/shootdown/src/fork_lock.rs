@@ -3,6 +3,10 @@
 //! The lock's word says which process's generation took it. In a child the generation is
 //! another one, so what a thread of the parent held is taken over: with whatever that
 //! thread had half done, which is therefore leaked and made anew, and said to the caller.
+//!
+//! A thread that forks holds none itself: nothing is called under a lock that is not this
+//! crate's. A signal handler that forks might interrupt one that does; so in such a child
+//! nothing of this crate may be used, which the crate's documentation says.
 
 use core::cell::UnsafeCell;
 use core::mem;
@@ -85,6 +89,13 @@ impl<T: Default> ForkLock<T> {
         }
     }
 
+    /// Leaves it as a child finds a lock that a thread of its parent held.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn hold_as_an_ancestor(&self) {
+        mem::forget(self.lock());
+        self.holder.store(generation() + 7, Ordering::Relaxed);
+    }
+
     pub(crate) fn get_mut(&mut self) -> &mut T {
         self.value.get_mut()
     }
@@ -144,8 +155,7 @@ mod tests {
     #[test]
     fn what_an_ancestor_held_is_made_anew() {
         let lock = ForkLock::new(vec![1]);
-        mem::forget(lock.lock());
-        lock.holder.store(generation() + 7, Ordering::Relaxed);
+        lock.hold_as_an_ancestor();
         let mut held = lock.try_lock().expect("nobody of this process has it");
         assert!(held.was_inherited());
         assert!(!held.was_inherited(), "said once");

@@ -38,6 +38,12 @@ mod unix {
         // finds to be of another one. Of several that come at the same time each registers
         // it, and a child's number grows by more than one.
         //
+        // A fork that another thread makes meanwhile comes before the registration or after
+        // it: libcs keep their list of handlers locked from before the fork until after it
+        // (glibc, musl). Before: the child has 0 and registers its own. After, but before the
+        // number: the handler makes it 1 in the child. In either case nobody had a number to
+        // hold a lock by, so there is none that the child could take for its own.
+        //
         // Refused for want of memory, it leaves children with their parent's number: then a
         // lock that another thread held when the process forked stays held.
         // SAFETY: a function that is there for as long as this library is, and that does

@@ -17,7 +17,7 @@
 //! # Fork and signals
 //!
 //! Every part says what holds for it. Between `vfork` and `exec` use nothing of this
-//! crate.
+//! crate, nor in a child that a signal handler forks.
 
 #[cfg_attr(loom, allow(dead_code, reason = "only the models run"))]
 mod barriers;

@@ -62,9 +62,13 @@ pub use error::ArenaError;
 pub(crate) use gate::Gate;
 pub(crate) use gated::Gated;
 #[cfg(not(loom))]
+pub(crate) use layout::STRIPE_SHIFT;
+#[cfg(not(loom))]
 pub use operation::Operation;
 #[cfg(not(loom))]
 pub use process::arena_stats;
+#[cfg(not(loom))]
+pub(crate) use process::limit as process_limit;
 #[cfg(not(loom))]
 pub(crate) use run::{Run, run_once};
 #[cfg(not(loom))]

@@ -32,6 +32,12 @@ pub(super) fn index() -> MmCid<'static> {
     }
 }
 
+/// Number of stripes of cids that are open.
+pub(crate) fn limit() -> u32 {
+    // Ordering: Acquire pairs with the Release of whoever opened them.
+    ARENA.limit().load(Ordering::Acquire)
+}
+
 /// Runs an operation on the stripe of the current cid, once it has one.
 ///
 /// # Errors

@@ -134,6 +134,12 @@ impl Run {
         }
     }
 
+    /// Where sections reach the first word inline; `None` where they do not.
+    pub(crate) fn in_sections(&self) -> Option<WordAddress> {
+        self.place_now().ok()?;
+        self.handle.in_sections()
+    }
+
     /// The stripe of the calling thread, for read-modify-writes.
     ///
     /// # Errors

@@ -17,7 +17,6 @@ pub(super) const BROKEN: i64 = -6;
 #[cfg(percid_compare_twice)]
 const _: () = assert!(BROKEN == -6);
 
-
 // And so does no address that leads somewhere.
 const _: () = {
     let common = ABORTED & NOTHING & REFUSED;

@@ -138,6 +138,9 @@ mod tests {
             assert_eq!(load_through(&pointer), Err(Refusal::Aborted));
         }
         assert_eq!(copy[..8], 3_u64.to_ne_bytes());
-        assert_eq!((copy[8..9].to_vec(), copy[9]), (4_u64.to_ne_bytes()[..1].to_vec(), 0));
+        assert_eq!(
+            (copy[8..9].to_vec(), copy[9]),
+            (4_u64.to_ne_bytes()[..1].to_vec(), 0)
+        );
     }
 }

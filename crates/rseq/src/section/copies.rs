@@ -3,8 +3,8 @@
 use core::sync::atomic::AtomicPtr;
 
 use super::{Index, WordAddress};
-use crate::arch::{self, NOWHERE};
 use crate::Refusal;
+use crate::arch::{self, NOWHERE};
 
 /// Pushes `bytes` bytes on the byte stack of the current id: a length in bytes at
 /// `len`, and room for `capacity` bytes in the words after it.

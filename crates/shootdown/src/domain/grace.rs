@@ -9,13 +9,13 @@
 //! ```text
 //! reader, in a section                      grace period, one at a time
 //!   p = chosen (acquire)                      take what came late
-//!   the first free seat = p                   chosen = the other phase     (1)
+//!   the first free seat of p is taken         chosen = the other phase     (1)
 //! ... load pointers ...                       phase = the same             (2)
 //!   seat = 0 (release)                        fence: sections restart, full barriers
 //!                                             take the bags of the old phase
 //! reader, counted                             until for every stripe, its number
 //!   p = phase                                 loaded after the fence and again each time:
-//!   count of p += 1; full fence                 no seat is the old phase,
+//!   count of p += 1; full fence                 no seat of it is taken,
 //!   phase is still p: inside                    and the old phase's count is 0 (acquire)
 //!   otherwise count of p -= 1, again          free
 //! ... load pointers ...
@@ -54,11 +54,10 @@
 use core::mem;
 use core::sync::atomic::{AtomicU64, Ordering, fence};
 
-use percid_rseq::membarrier;
-
 use super::ReclaimDomain;
 use super::retired::{Batch, Retired};
-use super::stripe::{self, FIRST, other};
+use super::stripe::{self, FIRST, other, part_of};
+use crate::fork_lock::Locked;
 use crate::generation::generation;
 use crate::{Barriers, Point, counted};
 
@@ -107,7 +106,7 @@ impl Drop for Over<'_> {
 
         impl Drop for Destroyed<'_> {
             fn drop(&mut self) {
-                let mut grace = self.0.grace.lock();
+                let mut grace = self.0.grace();
                 grace
                     .destroying
                     .retain(|(_, number)| !self.1.contains(number));
@@ -138,27 +137,88 @@ const UNFENCED: u64 = 2;
 
 static SECTIONS: AtomicU64 = AtomicU64::new(UNASKED);
 
+/// What percid says of fences: it has tried whether they restart sections.
 #[cold]
 fn sections_slow() -> bool {
-    let works =
-        percid_cid::backend().source != percid_cid::Source::Thread && membarrier::fence().is_ok();
-    SECTIONS.store(if works { FENCED } else { UNFENCED }, Ordering::Relaxed);
-    works
+    let works = percid_cid::backend().source != percid_cid::Source::Thread && percid_cid::fences();
+    let answer = if works { FENCED } else { UNFENCED };
+    // Ordering: Relaxed, as above. The first answer stands, for cells and domains are made
+    // by it.
+    match SECTIONS.compare_exchange(UNASKED, answer, Ordering::Relaxed, Ordering::Relaxed) {
+        Ok(_) => works,
+        Err(first) => first == FENCED,
+    }
 }
 
 impl ReclaimDomain {
-    /// Lets sections enter, where they can be fenced.
-    ///
-    /// The first phase is chosen, which is right whenever this succeeds: no other is chosen
-    /// before this has been called.
-    pub(super) fn open(&self) -> bool {
-        // Ordering: Relaxed. Nothing has been retired in sections before.
-        sections()
-            && self
-                .chosen
-                .0
-                .compare_exchange(0, FIRST, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok()
+    /// Lets sections enter, where they can be fenced and nobody is at work on phases at this
+    /// moment.
+    pub(super) fn open(&self) {
+        if !self.is_open()
+            && sections()
+            && let Some(grace) = self.try_grace()
+        {
+            self.open_under(&grace);
+        }
+    }
+
+    /// In the phase of this moment: nobody has entered in a section yet, nor retired in one.
+    fn open_under(&self, _: &Locked<'_, Grace>) {
+        if self.is_open() || !sections() {
+            return;
+        }
+        // Ordering: Relaxed. Whoever has the lock alone changes it.
+        let phase = self.phase.load(Ordering::Relaxed);
+        if !self.part.lead_to(&self.room, part_of(phase)) {
+            // Ordering: Release, as in `begin`.
+            self.chosen.0.store(phase, Ordering::Release);
+        }
+    }
+
+    /// Whether sections may enter.
+    pub(super) fn is_open(&self) -> bool {
+        // Ordering: Relaxed, both: what sections load says it to them.
+        self.part.leads() || self.chosen.0.load(Ordering::Relaxed) != 0
+    }
+
+    /// The phase that sections are in, if they may enter.
+    fn chosen(&self) -> Option<u64> {
+        if self.part.leads() {
+            let is_first = self.part.leads_to(&self.room, part_of(FIRST));
+            return Some(if is_first { FIRST } else { other(FIRST) });
+        }
+        // Ordering: Relaxed. Asked under the lock.
+        Some(self.chosen.0.load(Ordering::Relaxed)).filter(|&phase| phase != 0)
+    }
+
+    /// What grace periods are at, if nobody is at work on it.
+    fn try_grace(&self) -> Option<Locked<'_, Grace>> {
+        self.grace.try_lock().map(|grace| self.inherited(grace))
+    }
+
+    /// What grace periods are at.
+    fn grace(&self) -> Locked<'_, Grace> {
+        self.inherited(self.grace.lock())
+    }
+
+    /// Sets right what a thread had half done that this process does not have.
+    fn inherited<'a>(&self, mut grace: Locked<'a, Grace>) -> Locked<'a, Grace> {
+        if grace.was_inherited() {
+            if let Some(chosen) = self.chosen() {
+                // Ordering: Release, as in `begin`.
+                self.phase.store(chosen, Ordering::Release);
+            }
+            let old = other(self.phase.load(Ordering::Relaxed));
+            // Ordering: as in `begin`.
+            let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
+            grace.waiting = Some(Waiting {
+                number,
+                old,
+                objects: Vec::new(),
+                owed: Some(Barriers::process().point()),
+            });
+        }
+        grace
     }
 
     /// Brings grace periods forward as far as that goes without waiting for readers. With
@@ -169,26 +229,12 @@ impl ReclaimDomain {
             numbers: Vec::new(),
             batches: Vec::new(),
         };
-        let Some(mut grace) = self.grace.try_lock() else {
+        let Some(mut grace) = self.try_grace() else {
             return over;
         };
-        if grace.was_inherited() {
-            // Ordering: Release, as in `begin`.
-            let chosen = self.chosen.0.load(Ordering::Relaxed);
-            if chosen != 0 {
-                self.phase.store(chosen, Ordering::Release);
-            }
-            let old = other(self.phase.load(Ordering::Relaxed));
-            let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
-            grace.waiting = Some(Waiting {
-                number,
-                old,
-                objects: Vec::new(),
-                owed: Some(Barriers::process().point()),
-            });
-        }
         self.end(&mut grace, &mut over, 1);
         if grace.waiting.is_none() && (always || self.has_retired()) {
+            self.open_under(&grace);
             grace.waiting = Some(self.begin());
             self.end(&mut grace, &mut over, LOOKS);
         }
@@ -204,7 +250,6 @@ impl ReclaimDomain {
 
     /// Begins a grace period: takes what came late, then chooses the other phase.
     fn begin(&self) -> Waiting {
-        self.open();
         let objects = mem::take(&mut *self.late.lock());
         // Ordering: Relaxed. Whoever has the lock alone changes it.
         let old = self.phase.load(Ordering::Relaxed);
@@ -213,7 +258,9 @@ impl ReclaimDomain {
         let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
         // Ordering: Release pairs with the section's acquiring load: who enters in the new
         // phase sees what was unlinked before. First this one, then `phase`: see above.
-        if self.chosen.0.load(Ordering::Relaxed) != 0 {
+        if self.part.leads() {
+            self.part.lead_to(&self.room, part_of(other(old)));
+        } else if self.chosen.0.load(Ordering::Relaxed) != 0 {
             self.chosen.0.store(other(old), Ordering::Release);
         }
         self.phase.store(other(old), Ordering::Release);
@@ -296,13 +343,13 @@ impl ReclaimDomain {
     /// Whether what it frees has been destroyed.
     pub(crate) fn has_destroyed(&self, number: u64) -> bool {
         let under_way = |one: &(u32, u64)| one.0 == generation() && one.1 <= number;
-        self.has_ended(number) && !self.grace.lock().destroying.iter().any(under_way)
+        self.has_ended(number) && !self.grace().destroying.iter().any(under_way)
     }
 
     /// Objects that wait, and whether for readers.
     pub(super) fn unfreed(&self) -> (usize, bool) {
         let late = self.late.lock().len();
-        let grace = self.grace.lock();
+        let grace = self.grace();
         let taken = grace.waiting.as_ref().map(|waiting| waiting.objects.len());
         let bagged: usize = self
             .room

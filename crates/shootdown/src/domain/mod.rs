@@ -26,7 +26,8 @@ use core::sync::atomic::{AtomicU64, Ordering, fence};
 use std::thread;
 use std::time::Duration;
 
-use percid::{ArenaError, Room};
+use percid::{ArenaError, Part, Room};
+use percid_rseq::Refusal;
 
 pub(crate) use grace::sections;
 pub use guard::Guard;
@@ -38,7 +39,7 @@ use crate::sync::spin_once;
 use grace::Grace;
 use pace::Pace;
 use retired::{Batch, Retired};
-use stripe::{Chosen, FIRST, Retire, WORDS};
+use stripe::{BEHIND, Chosen, FIRST, Seat, WORDS};
 
 /// Defers destructors until every reader that may have found the object has left: *drop
 /// runs in some later call to the domain, by whichever thread makes it; when nobody calls,
@@ -85,7 +86,7 @@ use stripe::{Chosen, FIRST, Retire, WORDS};
 ///
 /// # Cost
 ///
-/// `enter` is one section: seven loads and two plain stores, no read-modify-write and no
+/// `enter` is one section: five loads and two plain stores, no read-modify-write and no
 /// fence. Leaving is one store. A cid has eight seats; a reader that finds them taken, by
 /// guards that are held across waits, counts itself instead, which is two
 /// read-modify-writes and a fence. Neither depends on the number of threads or tasks.
@@ -118,7 +119,9 @@ use stripe::{Chosen, FIRST, Retire, WORDS};
 /// it does not have are never dropped there: if there was one, the child frees nothing that
 /// is retired in it, ever. What another thread was about to free at that moment leaks.
 pub struct ReclaimDomain {
-    /// What sections load: the phase, or 0 while there may be none.
+    /// What sections load where the kernel keeps ids.
+    part: Part,
+    /// What they load elsewhere: the phase, or 0 while there may be none.
     chosen: Chosen,
     /// What counted readers load.
     phase: AtomicU64,
@@ -158,6 +161,7 @@ impl ReclaimDomain {
 
     const fn with_room(room: Room) -> ReclaimDomain {
         ReclaimDomain {
+            part: Part::nowhere(),
             chosen: Chosen(AtomicU64::new(0)),
             phase: AtomicU64::new(FIRST),
             begun: AtomicU64::new(0),
@@ -173,8 +177,8 @@ impl ReclaimDomain {
     /// Begins a section: what is reached from here on stays until the guard is dropped.
     #[inline]
     pub fn enter(&self) -> Guard<'_> {
-        // SAFETY: the first words of a cid's stripe are its seats: 0, or their guards'.
-        match unsafe { self.room.run(&self.chosen) } {
+        // SAFETY: the part leads to seats: 0, or their guards'.
+        match unsafe { self.part.run(&Seat) } {
             // SAFETY: claimed; the room stays for as long as the domain.
             Ok(seat) => unsafe { Guard::seated(seat) },
             Err(_) => self.enter_slow(),
@@ -184,14 +188,20 @@ impl ReclaimDomain {
     #[cold]
     #[inline(never)]
     fn enter_slow(&self) -> Guard<'_> {
-        if self.open() {
-            // SAFETY: as in `enter`.
-            if let Ok(seat) = unsafe { self.room.run(&self.chosen) } {
-                // SAFETY: as in `enter`.
-                return unsafe { Guard::seated(seat) };
+        self.open();
+        // SAFETY: as in `enter`; the first words of a cid's stripe are seats, too.
+        let seat = unsafe {
+            match self.part.leads() {
+                true => self.part.run_slow(&self.room, &Seat),
+                false if self.is_open() => self.room.run(&self.chosen),
+                false => Err(Refusal::Unsupported),
             }
+        };
+        match seat {
+            // SAFETY: as in `enter`.
+            Ok(seat) => unsafe { Guard::seated(seat) },
+            Err(_) => self.enter_counted(),
         }
-        self.enter_counted()
     }
 
     /// Begins a section by a count, as where there are no sections.
@@ -247,27 +257,39 @@ impl ReclaimDomain {
     /// As [`retire_with`](Self::retire_with), behind a full fence.
     #[inline(always)]
     unsafe fn retire(&self, object: *mut u8, destroy: unsafe fn(*mut u8)) {
-        let retire = Retire {
-            chosen: &self.chosen.0,
-            capacity: self.pace.capacity(),
-            object: object.expose_provenance() as u64,
-            destroy: (destroy as *const ()).expose_provenance() as u64,
-        };
+        let one = Retired { object, destroy };
+        let retire = one.by(&BEHIND, self.pace.capacity());
         // SAFETY: bags change by this section, and by who has fenced it out.
-        if unsafe { self.room.run(&retire) }.is_err() {
-            self.retire_slow(Retired { object, destroy });
+        if let Err(refusal) = unsafe { self.part.run(&retire) } {
+            self.retire_slow(one, refusal);
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn retire_slow(&self, one: Retired) {
+    fn retire_slow(&self, one: Retired, refusal: Refusal) {
+        // The bag is full as often as a batch is; anything else is to be tried again.
+        if refusal != Refusal::Full && self.retire_again(&one).is_ok() {
+            return;
+        }
         self.late.lock().push(one);
         if DESTROYING.get() {
             return;
         }
         self.pace.note();
         self.destroy(self.advance(false));
+    }
+
+    fn retire_again(&self, one: &Retired) -> Result<(), Refusal> {
+        let capacity = self.pace.capacity();
+        // SAFETY: as in `retire`.
+        unsafe {
+            match self.part.leads() {
+                true => self.part.run_slow(&self.room, &one.by(&BEHIND, capacity)),
+                false if self.is_open() => self.room.run(&one.by(&self.chosen.0, capacity)),
+                false => Err(Refusal::Unsupported),
+            }
+        }
     }
 
     /// Runs destructors.

@@ -20,6 +20,8 @@ const LEAST: u32 = 16;
 /// The largest.
 const MOST: u32 = CAPACITY;
 
+const _: () = assert!(LEAST <= MOST);
+
 pub(super) struct Pace {
     /// Words to gather in a bag.
     batch: AtomicU32,

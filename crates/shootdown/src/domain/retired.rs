@@ -1,6 +1,9 @@
 //! What was retired and waits for its destructor.
 
 use core::mem::ManuallyDrop;
+use core::sync::atomic::AtomicU64;
+
+use super::stripe::Retire;
 
 /// An object that nobody can reach any more but who reached it before.
 pub(crate) struct Retired {
@@ -12,6 +15,17 @@ pub(crate) struct Retired {
 unsafe impl Send for Retired {}
 
 impl Retired {
+    /// What puts it in a bag.
+    #[inline(always)]
+    pub(crate) fn by<'a>(&self, chosen: &'a AtomicU64, capacity: u32) -> Retire<'a> {
+        Retire {
+            chosen,
+            capacity,
+            object: self.object.expose_provenance() as u64,
+            destroy: (self.destroy as *const ()).expose_provenance() as u64,
+        }
+    }
+
     /// # Safety
     ///
     /// Nobody can reach the object; once.

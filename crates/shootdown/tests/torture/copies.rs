@@ -1,9 +1,9 @@
 //! Readers that copy an object out in a section, as `CopyCell` does.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use std::sync::mpsc;
 
-use percid_rseq::section::{self, WordAddress, retry};
+use percid_rseq::section::{self, retry};
 use percid_rseq::{Refusal, enter_thread, membarrier};
 
 use crate::disturbance::{disturb, handle, thread_id};
@@ -21,7 +21,7 @@ const POISON: u64 = u64::MAX;
 const READERS: usize = 3;
 
 struct Memory {
-    pointer: AtomicU64,
+    pointer: AtomicPtr<u8>,
     objects: [Box<[AtomicU64]>; 2],
 }
 
@@ -30,7 +30,7 @@ impl Memory {
         let object = || (0..WORDS).map(|_| AtomicU64::new(0)).collect();
         let objects: [Box<[AtomicU64]>; 2] = [object(), object()];
         let memory = Memory {
-            pointer: AtomicU64::new(0),
+            pointer: AtomicPtr::new(section::nowhere()),
             objects,
         };
         memory.link(0);
@@ -44,16 +44,16 @@ impl Memory {
     }
 
     fn link(&self, object: usize) {
-        let address = self.objects[object].as_ptr().expose_provenance();
-        self.pointer.store(address as u64, Ordering::Release);
+        let object = self.objects[object].as_ptr().cast_mut().cast();
+        self.pointer.store(object, Ordering::Release);
     }
 
     /// Whether a copy is of one object that had not gone.
     fn read(&self, copy: &mut [u64]) -> Option<bool> {
-        let word = WordAddress::new(self.pointer.as_ptr());
         let target = copy.as_mut_ptr().cast::<u8>();
         // SAFETY: the pointer leads to one of the objects, which are never freed.
-        let copied = retry(|| unsafe { section::copy_through(word, target, size_of_val(copy)) });
+        let copied =
+            retry(|| unsafe { section::copy_through(&self.pointer, target, size_of_val(copy)) });
         match copied {
             Ok(()) => {
                 let mut ends = copy[..ENDS].iter().chain(&copy[WORDS - ENDS..]);
