@@ -329,6 +329,17 @@ impl Chunks {
         Some(unsafe { &*core::ptr::with_exposed_provenance(address) })
     }
 
+    /// Forgets what a checked pool knows of a chunk's objects. Nobody has one of them.
+    fn forget_marks(&self, shape: &Shape, chunk: u32) {
+        if self.marks.place().is_some() {
+            let first = (chunk - 1) * shape.each;
+            // One that cannot be opened was never written to.
+            (first..first + shape.each)
+                .filter_map(|number| self.mark(shape, number))
+                .for_each(|mark| mark.store(0, Ordering::Relaxed));
+        }
+    }
+
     fn record(&self, places: Places, number: u32) -> &Record {
         let address = places.records.base + (number as usize - 1) * size_of::<Record>();
         // SAFETY: chunks have numbers from 1 on, given out after their record was opened;
@@ -457,6 +468,7 @@ impl Trim<'_> {
             let start = self.places.objects.base + ((number as usize - 1) << shape.chunk);
             // SAFETY: each of its objects is in hand, and nobody carves it.
             unsafe { Region::discard(start, 1 << shape.chunk) };
+            self.chunks.forget_marks(shape, number);
             bytes += carved as usize * shape.stride;
             record.carved.store(0, Ordering::Relaxed);
             self.chunks

@@ -351,17 +351,12 @@ impl<S: Scope> RawPool<S> {
     /// Gives memory back to the system: takes the free objects of all cids, and returns the
     /// pages of chunks all of whose objects are free. How many bytes of objects those were.
     ///
-    /// Objects of a checked pool stay.
-    ///
     /// # Errors
     ///
     /// As [`drain`](RawPool::drain): nothing was given back.
     pub fn trim(&self) -> Result<usize, RemoteError> {
         let _alone = self.trimming.try_hold().ok_or(RemoteError::Busy)?;
         self.magazines.drain(|_| true, &self.source())?;
-        if self.checked {
-            return Ok(0);
-        }
         let Some(trim) = self.chunks.begin_trim() else {
             return Ok(0);
         };

@@ -144,14 +144,31 @@ fn a_cap_is_reached_and_left_again() {
 
 #[test]
 fn an_idle_pool_gives_its_memory_back() {
-    let pool = RawPool::new(Layout::new::<[u64; 8]>());
-    let mut objects = alloc(&pool, 100_000);
+    gives_its_memory_back(&RawPool::new(Layout::new::<[u64; 8]>()));
+}
+
+#[test]
+fn so_does_a_checked_one() {
+    let pool = RawPool::builder(Layout::new::<[u64; 8]>()).checked(true);
+    let pool = pool.build().unwrap();
+    gives_its_memory_back(&pool);
+    // What was given back is nobody's object until it is had again.
+    let objects = alloc(&pool, 5000);
+    let one = objects[17];
+    free(&pool, objects);
+    assert!(pool.trim().is_ok_and(|bytes| bytes > 0) || pool.mode().fence.is_err());
+    let again = std::panic::AssertUnwindSafe(|| free(&pool, vec![one]));
+    assert!(std::panic::catch_unwind(again).is_err());
+}
+
+fn gives_its_memory_back(pool: &RawPool) {
+    let mut objects = alloc(pool, 100_000);
     for object in &objects {
         // SAFETY: allocated, 64 bytes.
         unsafe { object.as_ptr().write_bytes(1, 64) };
     }
     let last = objects.split_off(99_999);
-    free(&pool, objects);
+    free(pool, objects);
     let Ok(bytes) = pool.trim() else {
         assert!(pool.mode().fence.is_err());
         return;
@@ -159,14 +176,14 @@ fn an_idle_pool_gives_its_memory_back() {
     // All but the chunk of the one that is in use, and those that are counted elsewhere.
     assert!(bytes >= 99_999 * 64 - (512 << 10), "{bytes} bytes");
     assert!(pool.stats().objects <= 8192);
-    free(&pool, last);
+    free(pool, last);
     pool.trim().unwrap();
     assert_eq!(pool.stats().objects, 0);
     // And it goes on.
-    let objects = alloc(&pool, 10_000);
+    let objects = alloc(pool, 10_000);
     let distinct: HashSet<_> = objects.iter().collect();
     assert_eq!(distinct.len(), 10_000);
-    free(&pool, objects);
+    free(pool, objects);
 }
 
 #[test]
