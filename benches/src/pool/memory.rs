@@ -78,8 +78,11 @@ fn per_sleeper(work: fn(), after: impl FnOnce()) -> Result<f64, Error> {
             found
         })
     };
-    // Stacks and what a thread brings are used again by the second thousand.
-    memory(|| {}, &mut || {})?;
+    // Stacks and what a thread brings are used again by the next thousand; the heap has
+    // grown as far as that takes it after some of them.
+    for _ in 0..6 {
+        memory(|| {}, &mut || {})?;
+    }
     let before = memory(|| {}, &mut || {})?;
     let mut after = Some(after);
     let with = memory(work, &mut || {

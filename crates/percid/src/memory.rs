@@ -3,6 +3,12 @@
 //!
 //! Made at the first use, by whoever comes first: racing threads each reserve, the first
 //! to publish wins. So it works in signal handlers and before `main`.
+//!
+//! By `libc`, although the crate `memmap2` is at hand where files are mapped: its anonymous
+//! maps can be written to from the first byte to the last. So 16 GiB of them are 16 GiB of
+//! memory to `RLIMIT_DATA`, to a system that does not overcommit and to `mlockall`, and are
+//! refused or filled; here only what was opened counts. Nor can it open or give back a part
+//! of a map, which alignment and growth need.
 
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 

@@ -193,8 +193,9 @@ impl<T: Linked, S: Scope> List<T, S> {
     ///
     /// # Safety
     ///
-    /// The node is the caller's and on no list. It is the list's until it is popped or
-    /// taken, and its memory stays mapped for as long as anybody may pop from this list.
+    /// The node is the caller's and on no list. It is the list's until a pop, or an iterator
+    /// over what was taken, returns it; and its memory stays mapped for as long as anybody may
+    /// pop from this list.
     #[inline]
     pub unsafe fn push(&self, node: NonNull<T>) {
         let link = link_of(node);

@@ -46,6 +46,10 @@ use crate::scope::{Process, Scope};
 /// bytes; also those of size 0. A pool reserves 16 GiB of address space, or less where the
 /// system has less. One that is larger than 64 KiB is not cached per cid.
 ///
+/// A `no_std` program may use it, and be its own allocator by it: nothing here allocates. The
+/// crate itself links `std`, as `percid-cid` does for what the fallback keeps in
+/// thread-locals, for `PERCID_BACKEND`, and for domains, which are counted by an `Arc`.
+///
 /// # Errors
 ///
 /// See [`PoolError`]. A pool that fails has lost nothing, and may succeed later.

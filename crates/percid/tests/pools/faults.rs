@@ -9,7 +9,7 @@ use std::thread;
 
 use percid::{PoolError, RawPool, RemoteError};
 
-use crate::support::{Fate, catch, forbid, handle, in_child, in_fork, under_signals};
+use crate::support::{Fate, catch, forbid, handle, in_child, in_fork, limit_data, under_signals};
 
 const LAYOUT: Layout = Layout::new::<[u64; 4]>();
 
@@ -191,6 +191,28 @@ fn memory_that_is_refused_in_the_middle_loses_nothing() {
     // A pool that gets nothing at all says so.
     let other = RawPool::new(LAYOUT);
     assert_eq!(other.try_alloc(), Err(refused));
+}
+
+/// What a pool reserves counts as memory only once it is opened. A reservation that may be
+/// written to, as `memmap2` makes them, counts at once, and is refused here.
+#[test]
+fn reservations_are_not_memory() {
+    let test = "faults::reservations_are_not_memory";
+    if !in_child(test, |child| limit_data(child, 1 << 30)) {
+        return;
+    }
+    if size_of::<usize>() == 8 {
+        let (access, flags) = (
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+        );
+        // SAFETY: a new mapping, which is never used.
+        let whole = unsafe { libc::mmap(std::ptr::null_mut(), 16 << 30, access, flags, -1, 0) };
+        assert_eq!(whole, libc::MAP_FAILED);
+    }
+    let pool = RawPool::new(LAYOUT);
+    let objects: Vec<_> = (0..100_000).map(|_| pool.try_alloc().unwrap()).collect();
+    objects.into_iter().for_each(|object| free(&pool, object));
 }
 
 #[test]

@@ -101,18 +101,25 @@ pub(crate) fn handle(signal: i32, handler: extern "C" fn(i32)) {
 
 /// Limits the address space of a child.
 pub(crate) fn limit_address_space(command: &mut Command, bytes: u64) {
+    limit(command, libc::RLIMIT_AS, bytes);
+}
+
+/// Limits what a child may map to write to.
+pub(crate) fn limit_data(command: &mut Command, bytes: u64) {
+    limit(command, libc::RLIMIT_DATA, bytes);
+}
+
+fn limit(command: &mut Command, which: libc::__rlimit_resource_t, bytes: u64) {
     let limit = libc::rlimit {
         rlim_cur: bytes,
         rlim_max: bytes,
     };
     // SAFETY: setrlimit may be called between fork and exec.
     unsafe {
-        command.pre_exec(
-            move || match libc::setrlimit(libc::RLIMIT_AS, &raw const limit) {
-                0 => Ok(()),
-                _ => Err(std::io::Error::last_os_error()),
-            },
-        );
+        command.pre_exec(move || match libc::setrlimit(which, &raw const limit) {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        });
     }
 }
 
