@@ -1,7 +1,9 @@
 //! A global allocator in two hundred lines: size classes on `RawPool`.
 //!
-//!     cargo run --release --example allocator               benchmarks, allocated by it
-//!     cargo run --release --example allocator -- retained   what sleeping threads keep
+//! ```text
+//! cargo run --release --example allocator               benchmarks, allocated by it
+//! cargo run --release --example allocator -- retained   what sleeping threads keep
+//! ```
 //!
 //! Blocks of up to 4 KiB come from a pool for their class, larger ones and those of unusual
 //! alignment from the system. There is nothing of a thread: what a thread frees is cached

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The idea to take home: the counters are plain statics, any thread adds to them
-//! at the price of a thread-local, and no thread has to be asked for its part.
+//! with plain instructions of its own CPU, and no thread has to be asked for its part.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
