@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use percid_rseq::section::{self, Cpu, Index, MmCid, Slot, Table, TableHead, WordAddress, retry};
+use percid_rseq::section::{self, Cpu, Index, MmCid, SLOTS, Slot, Slots, Table, WordAddress, retry};
 use percid_rseq::{Refusal, enter_thread, possible_cpus, registration};
 
 use super::work::{BATCH, Batch, Body, Kind};
@@ -25,19 +25,11 @@ const NODES: usize = 1024;
 #[repr(C, align(4096))]
 struct Page([AtomicU64; WORDS]);
 
-const MOST_CPUS: usize = 1024;
-
-/// A table in which the id is the CPU.
-#[repr(C)]
-struct FullTable {
-    head: TableHead,
-    slots: [Slot; MOST_CPUS],
-}
-
 pub(super) struct Memory {
     pages: Vec<Page>,
     limit: AtomicU32,
-    table: Box<FullTable>,
+    /// The id is the CPU.
+    slots: Box<Slots>,
 }
 
 /// By which index.
@@ -73,8 +65,7 @@ impl By for ByTable {
 
     #[inline(always)]
     fn index(memory: &Memory) -> Table<'_> {
-        // SAFETY: as many slots follow as the head says, and live as long.
-        unsafe { Table::new(&raw const memory.table.head) }
+        Table::new(&memory.slots)
     }
 }
 
@@ -170,7 +161,7 @@ fn refused(refusal: Refusal) -> i64 {
     panic!("a section was refused for good: {refusal}")
 }
 
-// SAFETY (of all sections here): there is a page for every id below the limit, places
+// SAFETY (of all sections here): there is a page for every id below the limit and in a slot, places
 // and capacities lie within it, sections alone write it while threads run, and
 // buffers are as long as is said.
 impl<B: By> Body for Sections<B> {
@@ -179,21 +170,16 @@ impl<B: By> Body for Sections<B> {
     type Hand<'a> = Hand<'a, B::Index<'a>>;
 
     fn new(threads: usize) -> Sections<B> {
-        let ids = possible_cpus().min(MOST_CPUS as u32);
+        let ids = possible_cpus();
         let pages = (0..ids)
             .map(|_| Page([const { AtomicU64::new(0) }; WORDS]))
             .collect();
-        let table = Box::new(FullTable {
-            head: TableHead {
-                limit: AtomicU32::new(ids),
-                cpus: ids,
-            },
-            slots: std::array::from_fn(|cpu| Slot(AtomicU64::new(cpu as u64))),
-        });
+        let slot = |cpu| if cpu < ids { Slot::with_id(cpu) } else { Slot::new() };
+        let slots: Vec<Slot> = (0..SLOTS as u32).map(slot).collect();
         let memory = Memory {
             pages,
             limit: AtomicU32::new(ids),
-            table,
+            slots: slots.try_into().expect("so many"),
         };
         let nodes = (0..threads * NODES).map(|_| Node::new(0)).collect();
         Sections {

@@ -1,8 +1,6 @@
 //! Which word a section works on: its address in stripe 0, and where the id comes
 //! from.
 
-use core::marker::PhantomData;
-use core::mem::offset_of;
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use crate::arch::Operations;
@@ -87,26 +85,27 @@ pub struct Cpu<'a> {
     pub limit: &'a AtomicU32,
 }
 
-/// The id that a table holds for the CPU, below a limit.
+/// The id that a table holds for the CPU. There is no limit: whoever puts an id in a slot
+/// has opened its stripe.
 ///
 /// ```
-/// use core::sync::atomic::{AtomicU32, AtomicU64};
-/// use percid_rseq::section::{self, Slot, Table, TableHead, WordAddress};
+/// use core::sync::atomic::AtomicU64;
+/// use percid_rseq::section::{self, SLOTS, Slot, Slots, Table, WordAddress};
 ///
-/// /// A head, and a slot for each of four CPUs.
-/// #[repr(C)]
-/// struct FourCpus(TableHead, [Slot; 4]);
-/// static TABLE: FourCpus = FourCpus(
-///     TableHead { cpus: 4, limit: AtomicU32::new(4) },
-///     // Every CPU has its own number as its id.
-///     [Slot(AtomicU64::new(0)), Slot(AtomicU64::new(1)), Slot(AtomicU64::new(2)), Slot(AtomicU64::new(3))],
-/// );
+/// // Of four CPUs, each has its own number as its id. A fifth has none.
+/// static SLOTS_OF_FOUR: Slots = {
+///     let mut slots = [const { Slot::new() }; SLOTS];
+///     slots[0] = Slot::with_id(0);
+///     slots[1] = Slot::with_id(1);
+///     slots[2] = Slot::with_id(2);
+///     slots[3] = Slot::with_id(3);
+///     slots
+/// };
 /// static WORDS: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
 ///
-/// // SAFETY: four slots follow the head, for ever.
-/// let table = unsafe { Table::new((&raw const TABLE).cast()) };
 /// let word = WordAddress::new(WORDS[0].as_ptr());
 /// let _ = percid_rseq::enter_thread();
+/// let table = Table::new(&SLOTS_OF_FOUR);
 /// // SAFETY: four words, 8 bytes apart, that sections only change.
 /// let done = section::retry(|| unsafe { section::increment::<_, 3>(table, word) });
 /// // Refused on a fifth CPU, and where there are no sections.
@@ -115,54 +114,52 @@ pub struct Cpu<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Table<'a> {
     #[allow(dead_code, reason = "read by the bodies of sections only")]
-    pub(crate) table: *const TableHead,
-    life: PhantomData<&'a TableHead>,
+    pub(crate) slots: &'a Slots,
 }
 
-/// What stands before the slots of a table.
-#[repr(C, align(64))]
-#[derive(Debug)]
-pub struct TableHead {
-    /// Number of slots that follow.
-    pub cpus: u32,
-    /// Number of stripes that may be touched.
-    pub limit: AtomicU32,
-}
-
-// Sections load both with one instruction.
-const _: () = assert!(offset_of!(TableHead, cpus) == 0 && offset_of!(TableHead, limit) == 4);
-
-/// One slot of a table, on a cache line of its own. Sections load the low half: an
-/// id, or anything at or above the limit for "none".
-#[repr(C, align(64))]
-#[derive(Debug)]
+/// One slot of a table. Sections load the low half, as a signed number: `c + 1` is the id
+/// `c`, and what is not above 0 is none. What the high half is, is its owner's affair.
+///
+/// Sections of eight CPUs read the same cache line. That costs when a slot changes, which
+/// is when an id moves, and saves an instruction in every section.
+#[repr(transparent)]
+#[derive(Debug, Default)]
 pub struct Slot(pub AtomicU64);
 
-impl<'a> Table<'a> {
-    /// A table at `head`.
-    ///
-    /// # Safety
-    ///
-    /// `head.cpus` slots follow `head` directly, and all live for `'a`.
+impl Slot {
+    /// Without an id.
     #[must_use]
-    pub const unsafe fn new(head: *const TableHead) -> Table<'a> {
-        Table {
-            table: head,
-            life: PhantomData,
-        }
+    pub const fn new() -> Slot {
+        Slot(AtomicU64::new(0))
+    }
+
+    /// With an id, below 2^31 - 1.
+    #[must_use]
+    pub const fn with_id(id: u32) -> Slot {
+        Slot(AtomicU64::new(id as u64 + 1))
+    }
+}
+
+/// Number of slots of a table: no kernel is built for more CPUs. One that were is refused
+/// from there on, so a section needs no length. What no CPU reads takes no memory where
+/// the table is mapped.
+pub const SLOTS: usize = 8192;
+
+/// The slots of a table, by CPU number.
+pub type Slots = [Slot; SLOTS];
+
+impl<'a> Table<'a> {
+    /// A table of these slots.
+    #[must_use]
+    pub const fn new(slots: &'a Slots) -> Table<'a> {
+        Table { slots }
     }
 
     /// A table that refuses every section: for who has none yet.
     #[must_use]
     pub const fn closed() -> Table<'static> {
-        static CLOSED: TableHead = TableHead {
-            limit: AtomicU32::new(0),
-            cpus: 0,
-        };
-        Table {
-            table: &raw const CLOSED,
-            life: PhantomData,
-        }
+        static CLOSED: Slots = [const { Slot::new() }; SLOTS];
+        Table { slots: &CLOSED }
     }
 }
 

@@ -118,6 +118,7 @@ pub use unload::prepare_unload;
 /// For this project's tests only; not part of the interface.
 #[doc(hidden)]
 pub mod testing {
+    pub use crate::area::on_cpu;
     pub use crate::registration::testing::unregister_thread;
 
     /// What a trial finds on a kernel that aborts no sections.

@@ -62,10 +62,11 @@ const PERIOD: Duration = Duration::from_millis(100);
 ///
 /// # Cost
 ///
-/// A section by a domain's table loads two words more than one by `mm_cid`. A CPU that
+/// A section by a domain's table is as long as one by `mm_cid`, but for the address of
+/// the table, which a structure keeps beside its own. A CPU that
 /// keeps its id pays a slow path once a period, when its slot was marked and it proves
-/// its use. Moving an id costs a membarrier: 0.3 to 11 microseconds. The table takes 64
-/// bytes for each possible CPU.
+/// its use. Moving an id costs a membarrier: 0.3 to 11 microseconds. The table takes the
+/// pages of the CPUs that are used, at 8 bytes each, and one for itself.
 ///
 /// # Fallback
 ///
@@ -74,8 +75,7 @@ const PERIOD: Duration = Duration::from_millis(100);
 ///
 /// # Fork and signals
 ///
-/// A child of `fork` finds the ids that CPUs hold as they were; ids that threads of the
-/// parent were moving are free again. Of those that had joined only the surviving
+/// A child of `fork` finds every id free, and stripes as they were. Of those that had joined only the surviving
 /// thread counts, from its first slow path there on. In a signal
 /// handler everything works but making and joining a domain, which allocate; one that
 /// interrupts a slow path does its operations on the fallback. A handler that forks must
@@ -236,6 +236,14 @@ impl Domain {
     /// See [`AttachError`].
     pub fn attach(&self, memory: Arc<dyn Stripes>) -> Result<(), AttachError> {
         self.inner().attach(Memory::Own(memory))
+    }
+
+    /// For who keeps stripes and has found [a memory](Domain::attached) that another thread
+    /// has attached, and may not have opened yet: how many stripes it must have before it
+    /// is used.
+    #[must_use]
+    pub fn announced(&self) -> u32 {
+        self.inner().announced()
     }
 
     /// As [`attach`](Domain::attach), for memory that is the program's. May be called

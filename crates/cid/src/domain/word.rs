@@ -6,11 +6,13 @@
 //! | --- | --- |
 //! | 63..32 | tag: grows on every VALID to LAZY, is never reset |
 //! | 31 | LAZY: whoever finds it on its own CPU proves use; others may take the id |
-//! | 30..0 | the id |
-//! | 31..0 all ones | UNSET: no id |
+//! | 30..0 | the id, plus 1 |
+//! | 31..0 all zero | UNSET: no id |
 //!
-//! A section loads the low half only and rejects what is not below the limit, so
-//! LAZY and UNSET, whose top bit is set, are rejected by the same unsigned compare.
+//! A section loads the low half only and rejects what is not above 0, as a signed
+//! number: LAZY is negative. That is all that it looks at. There is no limit to compare
+//! with: the stripe of an id is opened before any slot holds it. And a page of zeros,
+//! never touched or wiped in a child of `fork`, is slots without ids.
 //!
 //! # Moves
 //!
@@ -41,7 +43,7 @@ use core::fmt;
 const LAZY: u32 = 1 << 31;
 
 /// The low half of a word without an id.
-const NONE: u32 = u32::MAX;
+const NONE: u32 = 0;
 
 /// What a slot holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,11 +76,16 @@ impl SlotWord {
     /// A slot that was never used.
     pub const UNSET: SlotWord = SlotWord::new(0, NONE);
 
-    /// Ids are below this: the largest would read as UNSET when LAZY.
+    /// Ids are below this.
     pub const CID_LIMIT: u32 = LAZY - 1;
 
     const fn new(tag: u32, low: u32) -> SlotWord {
         SlotWord((tag as u64) << 32 | low as u64)
+    }
+
+    const fn holding(tag: u32, cid: u32) -> SlotWord {
+        debug_assert!(cid < SlotWord::CID_LIMIT);
+        SlotWord::new(tag, cid + 1)
     }
 
     /// The word as a slot keeps it.
@@ -110,8 +117,8 @@ impl SlotWord {
     pub const fn state(self) -> SlotState {
         match self.low() {
             NONE => SlotState::Unset,
-            low if low & LAZY != 0 => SlotState::Lazy(low & !LAZY),
-            low => SlotState::Valid(low),
+            low if low & LAZY != 0 => SlotState::Lazy((low & !LAZY) - 1),
+            low => SlotState::Valid(low - 1),
         }
     }
 
@@ -128,8 +135,7 @@ impl SlotWord {
     #[must_use]
     pub const fn valid(self, cid: u32) -> SlotWord {
         debug_assert!(matches!(self.state(), SlotState::Unset));
-        debug_assert!(cid < SlotWord::CID_LIMIT);
-        SlotWord::new(self.tag(), cid)
+        SlotWord::holding(self.tag(), cid)
     }
 
     /// VALID(c) to LAZY(c), under the next tag.
@@ -150,8 +156,7 @@ impl SlotWord {
     #[must_use]
     pub const fn move_to(self, cid: u32) -> SlotWord {
         debug_assert!(matches!(self.state(), SlotState::Lazy(_)));
-        debug_assert!(cid < SlotWord::CID_LIMIT);
-        SlotWord::new(self.tag(), cid)
+        SlotWord::holding(self.tag(), cid)
     }
 
     /// LAZY(c) to UNSET: the id is taken away.
@@ -186,13 +191,16 @@ mod tests {
 
     #[test]
     fn only_a_valid_word_passes_the_compare_of_a_section() {
-        let valid = SlotWord::UNSET.valid(SlotWord::CID_LIMIT - 1);
-        let limit = SlotWord::CID_LIMIT;
-        assert!(valid.low() < limit);
-        assert!(valid.to_lazy().low() >= limit);
-        assert!(valid.to_lazy().unset().low() >= limit);
-        assert!(SlotWord::UNSET.low() >= limit);
-        assert_eq!(valid.to_lazy().state(), SlotState::Lazy(limit - 1));
+        let passes = |word: SlotWord| word.low().cast_signed() > 0;
+        for cid in [0, 1, SlotWord::CID_LIMIT - 1] {
+            let valid = SlotWord::UNSET.valid(cid);
+            assert!(passes(valid) && valid.low() == cid + 1);
+            assert!(!passes(valid.to_lazy()));
+            assert!(!passes(valid.to_lazy().unset()));
+            assert_eq!(valid.to_lazy().state(), SlotState::Lazy(cid));
+            assert!(passes(valid.to_lazy().rescue()));
+        }
+        assert!(!passes(SlotWord::UNSET));
     }
 
     #[test]
@@ -210,7 +218,7 @@ mod tests {
 
     #[test]
     fn the_tag_wraps_into_itself_only() {
-        let last = SlotWord::new(u32::MAX, 5).to_lazy();
+        let last = SlotWord::holding(u32::MAX, 5).to_lazy();
         assert_eq!((last.tag(), last.state()), (0, SlotState::Lazy(5)));
     }
 
@@ -218,8 +226,11 @@ mod tests {
     fn bits_and_back() {
         let word = SlotWord::UNSET.valid(9).to_lazy();
         assert_eq!(SlotWord::from_bits(word.to_bits()), word);
-        assert_eq!(word.to_bits(), 1 << 32 | 1 << 31 | 9);
-        assert_eq!(SlotWord::UNSET.to_bits(), u64::from(u32::MAX));
+        assert_eq!(word.to_bits(), 1 << 32 | 1 << 31 | 10);
+        assert_eq!(SlotWord::UNSET.to_bits(), 0);
+        // What a section takes a slot for.
+        let slot = percid_rseq::section::Slot::with_id(9);
+        assert_eq!(slot.0.into_inner(), SlotWord::UNSET.valid(9).to_bits());
         assert_eq!(word.unset().cid(), None);
         assert_eq!(format!("{word:?}"), "LAZY(9)#1");
     }

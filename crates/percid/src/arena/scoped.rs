@@ -44,9 +44,9 @@ fn arena_of(domain: &Domain) -> Result<Arc<Inside>, ArenaError> {
             .map(|arena| Arc::clone(&arena.0))
     };
     if let Some(arena) = attached() {
-        // One that another thread is about to withdraw, for it has too few stripes, is
-        // found out here: every id below the limit must have one.
-        open(&arena.0, domain.limit()).map_err(|os_error| ArenaError::NoMemory { os_error })?;
+        // One that another thread has yet to open, or is about to withdraw, for it has too
+        // few stripes, is found out here: every id that a slot holds must have one.
+        open(&arena.0, domain.announced()).map_err(|os_error| ArenaError::NoMemory { os_error })?;
         return Ok(arena);
     }
     let inside = Inside(Arena::new(false));

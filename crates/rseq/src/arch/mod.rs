@@ -13,10 +13,11 @@
 //!   placed:     if area.cpu_id < 0          -> refused
 //!               id = area.mm_cid; h = *at (acquire)
 //!               limit = low half of h; word += high half of h
-//!   by table:   if area.cpu_id >= cpus (unsigned, so negative too) -> refused
-//!               id = table[area.cpu_id]
 //!   by cpu_id:  id = area.cpu_id            // negative is above any limit
-//!   if id >= *limit (unsigned)              -> refused   // by mm_cid: acquire
+//!   these:      if id >= *limit (unsigned)  -> refused   // by mm_cid: acquire
+//!   by table:   if area.cpu_id >= SLOTS (unsigned, so negative too) -> refused
+//!               id = table[area.cpu_id] - 1 // of 32 bits, signed
+//!               if id < 0                   -> refused
 //!   w = word * 8 + (id << SHIFT)
 //!   ... the operation's body, which ends in its commit ...
 //! post_commit:                              -> done
@@ -76,8 +77,10 @@
 //! - Between `start` and `post_commit` there is no call, no spill and no stack;
 //!   the commit is one instruction and the last of the section.
 //! - Registration and limit are checked inside, every time. A thread that is not
-//!   registered reads id 0 and would commit unprotected; an id can exceed what
-//!   was mapped. Which of the two it was is found out afterwards, in `refused`.
+//!   registered reads id 0 and would commit unprotected; an id that the kernel gives can
+//!   exceed what was mapped. (A table's cannot: who puts one in a slot has opened its
+//!   stripe. But its CPU number can.) Which of the two it was is found out afterwards,
+//!   in `refused`.
 //! - What is stored before the commit is out of everybody's reach until then.
 //! - Every register that a restart needs is an input, and inputs are not
 //!   changed. An operation is restarted by its caller, so there is nothing else.

@@ -98,7 +98,7 @@ mod stacks;
 mod words;
 
 use crate::arch;
-pub use crate::index::{Cpu, Index, MmCid, Placed, Slot, Table, TableHead, WordAddress};
+pub use crate::index::{Cpu, Index, MmCid, Placed, SLOTS, Slot, Slots, Table, WordAddress};
 use crate::{Refusal, enter_thread};
 
 pub use claims::{claim, claim_any, claim_first, hit, leave};

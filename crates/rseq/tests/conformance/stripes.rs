@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use percid_rseq::portable::{LOW, TOP, claimable};
-use percid_rseq::section::{self, Cpu, MmCid, Placed, Slot, Table, TableHead, WordAddress};
+use percid_rseq::section::{
+    self, Cpu, MmCid, Placed, SLOTS, Slot, Slots, Table, WordAddress,
+};
 use percid_rseq::{Refusal, membarrier, possible_cpus};
 
 use crate::atomics;
@@ -49,15 +51,6 @@ fn thread_stripe() -> usize {
 /// One page.
 #[repr(C, align(4096))]
 struct Page([AtomicU64; WORDS]);
-
-/// A table whose slots say: the id is the CPU.
-#[repr(C)]
-struct FullTable {
-    head: TableHead,
-    slots: [Slot; MOST_CPUS],
-}
-
-const MOST_CPUS: usize = 256;
 
 /// Pages below 32 GiB.
 struct Pages(*mut Page, usize);
@@ -113,7 +106,8 @@ pub(crate) struct Stripes {
     /// The limit and the first page, for `Placed`.
     placed: AtomicU64,
     limit: AtomicU32,
-    table: Box<FullTable>,
+    /// The id is the CPU.
+    slots: Box<Slots>,
     /// For adds that one guards.
     flag: AtomicU32,
 }
@@ -121,9 +115,9 @@ pub(crate) struct Stripes {
 /// Runs an operation on a place by whatever index the stripes have.
 macro_rules! by_index {
     ($self:ident, $operation:ident $([$constant:ident])? ($place:expr $(, $argument:expr)*)) => {
-        // SAFETY: there is a page for every id below the limit and for every stripe of
-        // threads, the table has a slot for every CPU that it says, and the callers pass
-        // buffers that are large enough and places within a page.
+        // SAFETY: there is a page for every id below the limit and in a slot, and for every
+        // stripe of threads, and the callers pass buffers that are large enough and places
+        // within a page.
         unsafe {
             let first = $self.at($place);
             let word = WordAddress::new(first);
@@ -142,7 +136,7 @@ macro_rules! by_index {
                     section::$operation::<_, SHIFT $(, $constant)?>(index, word $(, $argument)*)
                 }
                 By::Table => {
-                    let index = Table::new(&raw const $self.table.head);
+                    let index = Table::new(&$self.slots);
                     section::$operation::<_, SHIFT $(, $constant)?>(index, word $(, $argument)*)
                 }
                 By::Thread => {
@@ -157,22 +151,22 @@ macro_rules! by_index {
 impl Stripes {
     pub(crate) fn new(by: By) -> Stripes {
         let ids = possible_cpus();
-        assert!(ids as usize <= MOST_CPUS);
         let pages = Pages::new(THREAD_STRIPES.max(ids as usize));
         let first = WordAddress::new(pages.as_ptr().cast::<u64>().cast_mut());
-        let table = Box::new(FullTable {
-            head: TableHead {
-                limit: AtomicU32::new(ids),
-                cpus: ids,
-            },
-            slots: std::array::from_fn(|cpu| Slot(AtomicU64::new(cpu as u64))),
-        });
+        let slot = |cpu| {
+            if cpu < ids {
+                Slot::with_id(cpu)
+            } else {
+                Slot::new()
+            }
+        };
+        let slots: Vec<Slot> = (0..SLOTS as u32).map(slot).collect();
         Stripes {
             by,
             placed: AtomicU64::new(Placed::word(ids, first)),
             pages,
             limit: AtomicU32::new(ids),
-            table,
+            slots: slots.try_into().expect("so many"),
             flag: AtomicU32::new(1),
         }
     }
@@ -446,7 +440,7 @@ impl Stripes {
                 By::MmCid => section::leave(MmCid { limit }, word),
                 By::Placed => section::leave(Placed { at: &self.placed }, word),
                 By::Cpu => section::leave(Cpu { limit }, word),
-                By::Table => section::leave(Table::new(&raw const self.table.head), word),
+                By::Table => section::leave(Table::new(&self.slots), word),
                 By::Thread => percid_rseq::portable::leave(slot.as_ptr()),
             }
         }

@@ -3,14 +3,14 @@
 
 use std::collections::HashSet;
 use std::os::unix::process::ExitStatusExt;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use percid_rseq::section::{self, Cpu, WordAddress};
+use percid_rseq::section::{self, Cpu, SLOTS, Table, WordAddress};
 use percid_rseq::{Refusal, enter_thread, prepare_unload, testing};
 
 use crate::child::{Side, split};
 use crate::host::{allowed_cpus, has_sections, pin_to};
-use crate::operations::{Ids, Memory, OPERATIONS, every, every_index};
+use crate::operations::{Memory, OPERATIONS, every, every_index, slots};
 
 /// What a thread is told that is not registered.
 const NOT_REGISTERED: Refusal = if section::SUPPORTED {
@@ -63,29 +63,69 @@ fn tables_say_none_in_many_ways() {
     if !has_sections() {
         return;
     }
-    let cpus = percid_rseq::possible_cpus().min(1024);
-    // The limit, the slots that there are, what each holds.
-    for (limit, cpus, id) in [
-        (5, cpus, 5),
-        (5, cpus, LAZY),
-        (5, cpus, LAZY | 1),
-        (u32::MAX, cpus, u64::from(u32::MAX)),
-        (5, cpus, 7 << 32 | u64::from(u32::MAX)),
-        (0, cpus, 0),
-        // No slot for this CPU: a container's view, or a larger machine.
-        (5, 0, 0),
+    for word in [
+        0,
+        LAZY,
+        LAZY | 1,
+        LAZY | 6,
+        u64::from(u32::MAX),
+        7 << 32,
+        7 << 32 | LAZY | 1,
+        7 << 32 | u64::from(u32::MAX),
     ] {
-        let ids = Ids::<1024>::new(limit, cpus, id);
+        let slots = slots(word);
         let see = |name, outcome| {
-            assert_eq!(
-                outcome,
-                Err(Refusal::BeyondLimit),
-                "{name}: {limit} {cpus} {id:#x}"
-            );
+            assert_eq!(outcome, Err(Refusal::BeyondLimit), "{name}: {word:#x}");
         };
         // SAFETY: no operation touches the memory, or the test dies.
-        unsafe { every(ids.table(), Memory::forbidden(), see) };
+        unsafe { every(Table::new(&slots), Memory::forbidden(), see) };
     }
+}
+
+/// A CPU that no table has a slot for: no kernel has so many, and one that had is refused.
+#[test]
+fn a_cpu_beyond_every_table_touches_nothing() {
+    if !section::SUPPORTED {
+        return;
+    }
+    let slots = slots(1);
+    let beyond = [SLOTS as u32, SLOTS as u32 + 1, 1 << 20, i32::MAX as u32];
+    let not_registered = [-1, -2, i32::MIN].map(i32::cast_unsigned);
+    for cpu in beyond.into_iter().chain(not_registered) {
+        let see = |name, outcome| {
+            let refusal = match cpu.cast_signed() {
+                0.. => Refusal::BeyondLimit,
+                _ => Refusal::NotRegistered,
+            };
+            assert_eq!(outcome, Err(refusal), "{name}: CPU {cpu}");
+        };
+        // SAFETY: no operation touches the memory, or the test dies.
+        testing::on_cpu(cpu, || unsafe {
+            every(Table::new(&slots), Memory::forbidden(), see);
+        });
+    }
+}
+
+/// The last slot is one, too.
+#[test]
+fn the_last_cpu_of_a_table_has_a_slot() {
+    if !section::SUPPORTED {
+        return;
+    }
+    let slots = slots(0);
+    slots[SLOTS - 1].0.store(3, Ordering::Relaxed);
+    let words = [const { AtomicU64::new(0) }; 3];
+    let first = WordAddress::new(words[0].as_ptr());
+    testing::on_cpu(SLOTS as u32 - 1, || {
+        // SAFETY: three words, and no id above 2.
+        let added = unsafe { section::add::<_, 3>(Table::new(&slots), first, 7) };
+        assert_eq!(added, Ok(()));
+    });
+    assert_eq!(
+        words.map(AtomicU64::into_inner),
+        [0, 0, 7],
+        "id 2 has the third"
+    );
 }
 
 #[test]
@@ -127,11 +167,11 @@ fn below_the_limit_they_touch_it() {
         return;
     }
     let memory = Memory::zeros();
-    let ids = Ids::<1024>::new(1, percid_rseq::possible_cpus().min(1024), 0);
+    let slots = slots(1);
     let mut outcomes = Vec::new();
     // SAFETY: memory of this test's own, and no id but 0.
     unsafe {
-        every(ids.table(), memory, |name, outcome| {
+        every(Table::new(&slots), memory, |name, outcome| {
             outcomes.push((name, outcome))
         })
     };

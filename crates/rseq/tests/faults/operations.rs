@@ -3,8 +3,8 @@
 use std::ptr;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
-use percid_rseq::section::{self, Cpu, Index, MmCid, Slot, Table, TableHead, WordAddress};
-use percid_rseq::{Refusal, possible_cpus};
+use percid_rseq::Refusal;
+use percid_rseq::section::{self, Cpu, Index, MmCid, SLOTS, Slot, Slots, Table, WordAddress};
 
 /// What operations work on: a word in stripe 0, and memory of the caller's.
 #[derive(Clone, Copy)]
@@ -94,46 +94,23 @@ pub(crate) unsafe fn every(
 /// How many different operations those are.
 pub(crate) const OPERATIONS: usize = 18;
 
-/// A table of as many CPUs as there may be, and a limit, in one piece.
-#[repr(C)]
-pub(crate) struct Ids<const CPUS: usize> {
-    head: TableHead,
-    slots: [Slot; CPUS],
-}
-
-impl<const CPUS: usize> Ids<CPUS> {
-    /// The same id for every CPU.
-    pub(crate) fn new(limit: u32, cpus: u32, id: u64) -> Box<Ids<CPUS>> {
-        assert!(cpus as usize <= CPUS);
-        Box::new(Ids {
-            head: TableHead {
-                limit: AtomicU32::new(limit),
-                cpus,
-            },
-            slots: std::array::from_fn(|_| Slot(AtomicU64::new(id))),
-        })
-    }
-
-    pub(crate) fn table(&self) -> Table<'_> {
-        let head = ptr::from_ref(self).cast();
-        // SAFETY: as many slots as the head says, or more, follow it.
-        unsafe { Table::new(head) }
-    }
+/// The same word in every slot of a table.
+pub(crate) fn slots(word: u64) -> Box<Slots> {
+    let slots: Vec<Slot> = (0..SLOTS).map(|_| Slot(AtomicU64::new(word))).collect();
+    slots.try_into().expect("so many")
 }
 
 /// Calls every operation by every kind of index.
 ///
 /// # Safety
 ///
-/// As [`every`], with ids below `limit`.
+/// As [`every`], with ids below `limit`; by table with id 0, if the limit admits it.
 pub(crate) unsafe fn every_index(
     limit: u32,
     memory: Memory,
     mut see: impl FnMut(&'static str, &'static str, Result<(), Refusal>),
 ) {
-    const MOST: usize = 1024;
-    let (cpus, shared) = (possible_cpus().min(MOST as u32), AtomicU32::new(limit));
-    let ids = Ids::<MOST>::new(limit, cpus, 0);
+    let (shared, slots) = (AtomicU32::new(limit), slots(u64::from(limit.min(1))));
     // SAFETY: the caller's contract.
     unsafe {
         every(MmCid { limit: &shared }, memory, |name, outcome| {
@@ -142,7 +119,7 @@ pub(crate) unsafe fn every_index(
         every(Cpu { limit: &shared }, memory, |name, outcome| {
             see("cpu", name, outcome)
         });
-        every(ids.table(), memory, |name, outcome| {
+        every(Table::new(&slots), memory, |name, outcome| {
             see("table", name, outcome)
         });
     }

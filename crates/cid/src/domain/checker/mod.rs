@@ -10,6 +10,7 @@
 //! | 2: a bit is set if and only if one slot or one thread in transit owns it | in every state, but while a child rebuilds its ids |
 //! | 3: nobody waits | at every step: a thread's own step brings it nearer to the end of its operation, by a number that is never negative ([`Thread::distance`](state::Thread::distance)); only an abort by others sets its section back |
 //! | 4: no acquisition at or above the bound, and every id below it after three scans | at every CAS; and in every state in which no thread is left that was acquiring when the bound fell |
+//! | 5: the stripe of a section's id is open | in every state |
 //!
 //! `ci/checker.sh` runs all of them, with the large ones, and prints the traces of
 //! the mutants.
@@ -82,7 +83,7 @@ fn describe<R: Rules, const BATCH: usize>(
         Action::Preempt(thread) => format!("T{thread} is preempted"),
         Action::Signal(thread) => format!("T{thread} gets a signal"),
         Action::Seen(thread) => format!("T{thread}'s switch is seen by fences"),
-        Action::Fork(thread) => format!("T{thread} forks; in the child:"),
+        Action::Fork(thread, _) => format!("T{thread} forks; in the child:"),
         Action::Step(thread, _) => {
             match (&state.threads[thread].doing, model.request(state, thread)) {
                 (Doing::Open(cid), _) => format!("T{thread} commits under id {cid}"),

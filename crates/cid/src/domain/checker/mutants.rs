@@ -11,6 +11,7 @@ const TWO_SECTIONS: &str = "1: two sections differ in id";
 const ONE_OWNER: &str = "2: a bit has one owner";
 const NOBODY_WAITS: &str = "3: nobody waits";
 const BELOW_BOUND: &str = "4: ids fall below the bound";
+const STRIPES_OPEN: &str = "5: stripes are open";
 
 #[track_caller]
 fn found<R: Rules>(name: &str, config: Config, property: &str) {
@@ -40,6 +41,7 @@ without! {
     FENCES_MOVES => MovesWithoutFence,
     FENCES_AFTER_READ => FencesBeforeRead,
     TAKES_BEFORE_FREE => FreesBeforeTake,
+    OPENS_FIRST => OpensLate,
     LOOKS_AGAIN => StealsBlindly,
     FALLS_BACK => Waits,
     CHECKS_BOUND => TrustsTheOldBound,
@@ -130,6 +132,12 @@ fn the_tag_reset_at_unset() {
 #[test]
 fn a_bit_freed_before_its_slot() {
     found::<FreesBeforeTake>("freed before taken", STEALS, ONE_OWNER);
+}
+
+/// Somebody else's section finds the id in the slot before its stripe is open.
+#[test]
+fn a_stripe_opened_after_its_id_is_in_a_slot() {
+    found::<OpensLate>("opened late", BARE, STRIPES_OPEN);
 }
 
 #[test]

@@ -38,6 +38,13 @@ impl<R: Rules, const BATCH: usize> Domain<R, BATCH> {
                 Answer::Swapped(swapped)
             }
             Request::Claim { below } => Answer::Claimed(self.claim(state, below, choice)?),
+            Request::Open { cid } => {
+                let opened = choice == 0;
+                if opened {
+                    state.opened = state.opened.max(cid as u8 + 1);
+                }
+                Answer::Opened(opened)
+            }
             Request::Clear { cid } => {
                 state.ids &= !(1 << cid);
                 Answer::Done

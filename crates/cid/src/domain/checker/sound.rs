@@ -255,6 +255,7 @@ const PLACES: &[(&str, &str)] = &[
     ("Acquire Former", "UNSET, VALID, LAZY"),
     ("Acquire HandOver", "fenced, unfenced, swapped, lost"),
     ("Acquire Claim", "an id, full, contended"),
+    ("Acquire Open", "open, closed"),
     ("Acquire Victim", "a victim, nobody"),
     ("Acquire Look", "UNSET, VALID, LAZY"),
     ("Acquire Steal", "fenced, unfenced, swapped, lost"),
@@ -278,6 +279,6 @@ const PLACES: &[(&str, &str)] = &[
     ("Compact Swap", "swapped, lost"),
     ("Compact Clear", "done"),
     ("Reset Clear", "done"),
-    ("Reset Load", "UNSET, VALID, LAZY"),
+    ("Reset Load", "UNSET, VALID"),
     ("Reset Set", "done"),
 ];

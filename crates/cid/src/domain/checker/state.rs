@@ -22,6 +22,8 @@ pub(super) struct State<R, const BATCH: usize> {
     /// The bitmap.
     pub(super) ids: u8,
     pub(super) bound: u8,
+    /// Stripes of ids below this are open.
+    pub(super) opened: u8,
     pub(super) threads: [Thread<R, BATCH>; THREADS],
     pub(super) forked: bool,
     /// What a step showed to be wrong.
@@ -210,6 +212,14 @@ impl<R: Rules, const BATCH: usize> State<R, BATCH> {
         })
     }
 
+    /// Property 5: the stripe of a section's id is open.
+    pub(super) fn stripes_are_open(&self) -> bool {
+        self.threads.iter().all(|thread| match thread.doing {
+            Doing::Open(cid) => cid < self.opened,
+            _ => true,
+        })
+    }
+
     /// Property 2: a bit is set if and only if one slot or thread owns it.
     pub(super) fn bits_have_owners(&self) -> bool {
         let slots = self.slots.iter().filter_map(|word| word.cid());
@@ -262,7 +272,7 @@ pub(super) enum Tags {
 
 impl<R: Rules, const BATCH: usize> fmt::Debug for State<R, BATCH> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ids {:03b} <{} |", self.ids, self.bound)?;
+        write!(f, "ids {:03b} <{} |{}|", self.ids, self.bound, self.opened)?;
         for word in self.slots {
             match word.state() {
                 SlotState::Unset => write!(f, " -"),

@@ -2,10 +2,10 @@
 
 use super::config::{Config, Forks, Kernel, Steps};
 use super::model::Domain;
-use super::state::{Broken, Doing, State, Thread};
+use super::state::{Broken, CPUS, Doing, State, Thread};
 use crate::domain::{
     Acquire, Answer, Claim, Compact, Depth, Outcome, Place, Policy, Request, Reset, Rules, Scan,
-    SlotState,
+    SlotState, SlotWord,
 };
 
 impl<R: Rules, const BATCH: usize> Domain<R, BATCH> {
@@ -39,6 +39,7 @@ impl<R: Rules, const BATCH: usize> Domain<R, BATCH> {
             (_, Some(Request::Victim { .. })) => cpus + 1,
             (_, Some(Request::Claim { .. })) if loose => self.config.bound + 3,
             (_, Some(Request::Fence { .. } | Request::FenceAll)) if loose => 2,
+            (_, Some(Request::Open { .. })) if loose => 2,
             _ => 1,
         }
     }
@@ -60,7 +61,8 @@ impl<R: Rules, const BATCH: usize> Domain<R, BATCH> {
         }
     }
 
-    fn former(&self, number: u8) -> Option<Place> {
+    /// Any id in any slot; 0: none.
+    fn place(&self, number: u8) -> Option<Place> {
         let place = u32::from(number.checked_sub(1)?);
         let ids = u32::from(self.config.bound);
         Some(Place {
@@ -114,7 +116,7 @@ impl<R: Rules, const BATCH: usize> Domain<R, BATCH> {
             handover: true,
             scans: true,
         };
-        let former = self.former(former);
+        let former = self.place(former);
         state.threads[thread].doing = Doing::Acquire(Acquire::with_rules(policy, former));
     }
 
@@ -227,8 +229,16 @@ impl<R: Rules, const BATCH: usize> Domain<R, BATCH> {
         true
     }
 
-    /// The child of a fork: other threads are new ones.
-    pub(super) fn fork(&self, state: &mut State<R, BATCH>, survivor: usize) {
+    /// The child of a fork: slots are wiped, but for what is `left`, and other threads are
+    /// new ones; false if that cannot be left.
+    pub(super) fn fork(&self, state: &mut State<R, BATCH>, survivor: usize, left: u8) -> bool {
+        state.slots = [SlotWord::UNSET; CPUS];
+        if let Some(place) = self.place(left) {
+            if place.cid >= u32::from(state.opened) {
+                return false;
+            }
+            state.slots[place.slot as usize] = SlotWord::UNSET.valid(place.cid);
+        }
         for thread in 0..self.config.threads() {
             let gone = thread >= self.config.workers + self.config.scanners;
             state.threads[thread] = match (thread == survivor, gone) {
@@ -246,6 +256,7 @@ impl<R: Rules, const BATCH: usize> Domain<R, BATCH> {
         while self.config.steps == Steps::Joined && state.resetting() {
             self.procedure(state, survivor, 0);
         }
+        true
     }
 }
 
@@ -265,6 +276,8 @@ fn kind(answer: Answer) -> &'static str {
         Answer::Claimed(Claim::Id(_)) => "an id",
         Answer::Claimed(Claim::Full) => "full",
         Answer::Claimed(Claim::Contended) => "contended",
+        Answer::Opened(true) => "open",
+        Answer::Opened(false) => "closed",
         Answer::Victim(Some(_)) => "a victim",
         Answer::Victim(None) => "nobody",
         Answer::Fenced(true) => "fenced",

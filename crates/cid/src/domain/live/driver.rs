@@ -158,6 +158,7 @@ impl Shared for Driver<'_> {
             }
             Request::Swap { slot, old, new } => Answer::Swapped(self.swap(slot, old, new)),
             Request::Claim { below } => Answer::Claimed(ids.claim_lowest(below)),
+            Request::Open { cid } => Answer::Opened(self.inner.open(cid)),
             Request::Clear { cid } => {
                 ids.clear(cid);
                 Answer::Done

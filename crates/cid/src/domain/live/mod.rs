@@ -3,22 +3,31 @@
 //!
 //! | file | its one idea |
 //! | --- | --- |
+//! | `inner` | the parts |
 //! | `table` | the slots, in memory that a child of `fork` finds wiped |
 //! | `driver` | carries the machine's requests out |
-//! | `stripes` | whose memory the limit admits to |
+//! | `admit` | an id for who was refused |
+//! | `upkeep` | scans and compactions, when they are due |
+//! | `members` | who has joined |
+//! | `stripes` | whose memory is open for the ids that slots hold |
 //! | `thread` | what a thread remembers |
 //! | `counts` | what happened so far |
-//! | `inner` | the parts put together |
 
+mod admit;
+mod clock;
 mod counts;
 mod driver;
 mod inner;
+mod members;
 mod stripes;
 mod table;
+#[cfg(all(test, target_os = "linux"))]
+mod tests;
 mod thread;
+mod upkeep;
 
+pub use admit::Admission;
 pub use counts::DomainStats;
-pub use inner::Admission;
 pub(super) use inner::{Config, Ids, Inner};
 pub(super) use stripes::Memory;
 pub use stripes::{AttachError, Stripes};

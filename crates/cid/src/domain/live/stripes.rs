@@ -1,16 +1,16 @@
-//! Whose memory the limit admits to.
+//! Whose memory is open for the ids that slots hold.
 //!
 //! # Algorithm
 //!
-//! A domain has one limit, and several crates may have stripes under it. An id is
-//! admitted once its stripe is open in all of them.
+//! A domain has one limit, and several crates may have stripes under it. An id is put in a
+//! slot once its stripe is open in all of them.
 //!
 //! ```text
-//! attaches                          raises the limit
-//!   places[i] = memory                limit.announce(n)
+//! attaches                          has claimed an id
+//!   places[i] = memory                limit.announce(id + 1)
 //!   fence (SeqCst)                    fence (SeqCst, in `announce`)
-//!   memory.open(limit.announced())    every memory that is there: open(n)
-//!                                     table.publish(n)
+//!   memory.open(limit.announced())    every memory that is there: open(id + 1)
+//!                                     limit.publish(id + 1), slot = id
 //! ```
 //!
 //! One of the two sees the other (Dekker), and does the other's work too; opening
@@ -22,6 +22,8 @@ use core::fmt;
 use core::sync::atomic::{AtomicU32, Ordering, fence};
 use std::any::Any;
 use std::sync::Arc;
+
+use super::inner::Inner;
 
 /// Memory in stripes, of which those with an id below the domain's limit are touched
 /// by sections.
@@ -158,6 +160,54 @@ impl Attached {
             .filter(|place| place.state.load(Ordering::Acquire) == TAKEN)
             // SAFETY: taken, so it was written before and is never written again.
             .filter_map(|place| unsafe { &*place.memory.get() }.as_ref().map(Memory::get))
+    }
+}
+
+impl Inner {
+    /// Opens the stripes of an id, and of all below it, in every memory; false if the
+    /// system refuses.
+    pub(super) fn open(&self, cid: u32) -> bool {
+        if cid < self.limit.get() {
+            return true;
+        }
+        let to = cid + 1;
+        self.limit.announce(to);
+        let opened = self.attached.all().all(|memory| memory.open(to).is_ok());
+        if opened {
+            self.limit.publish(to);
+        }
+        opened
+    }
+
+    /// Ids below this have a stripe in every memory that this thread has found attached,
+    /// or will have once it has opened as many.
+    // Ordering: the fence is that of one who attaches: of him and whoever opens an id, one
+    // sees the other, and this thread has seen the memory in its place.
+    pub(crate) fn announced(&self) -> u32 {
+        fence(Ordering::SeqCst);
+        self.limit.announced()
+    }
+
+    /// The most stripes that are open in any memory.
+    pub(crate) fn opened(&self) -> u32 {
+        self.attached.all().map(Stripes::opened).max().unwrap_or(0)
+    }
+
+    /// Puts memory under the domain's limit.
+    pub(crate) fn attach(&self, memory: Memory) -> Result<(), AttachError> {
+        let memory = self
+            .attached
+            .attach(memory)
+            .map_err(|_| AttachError::Full)?;
+        memory.open(self.limit.announced()).map_err(|os_error| {
+            self.attached.withdraw(memory);
+            AttachError::NoMemory(os_error)
+        })
+    }
+
+    /// The first memory that `which` wants.
+    pub(crate) fn attached<T>(&self, which: impl Fn(&dyn Stripes) -> Option<&T>) -> Option<&T> {
+        self.attached.all().find_map(which)
     }
 }
 

@@ -1,41 +1,38 @@
-//! The table of a domain: a head that sections read first, and a slot for each CPU.
+//! The table of a domain: a slot for each CPU, and what must not outlive a fork.
 //!
 //! # Layout
 //!
 //! ```text
-//! |-- page: wiped in a child of fork --|-- pages: kept -------------------|
-//! |            state, joined  head     | slot 0 | slot 1 | ... | `Table`  |
+//! |-- wiped in a child of fork ---------------------|-- kept --------------|
+//! | state, joined | ... | slot 0 | slot 1 | ...     | `Table` | when, when |
 //! ```
 //!
-//! What describes the mapping stands in it, behind the slots: nothing is taken from
-//! the heap, for the first use may be in a signal handler.
+//! Zero is no id, so nothing is written before the first one is, and memory is taken for
+//! the CPUs that are used. A child of `fork` finds its slots without ids, so that its
+//! first section is refused, and a state of [`WIPED`], so that its first slow path knows
+//! why: it makes the bits agree with the slots. It finds that nobody has joined, too: the
+//! thread that is left counts itself anew.
 //!
-//! The head stands at the end of its page, so that the slots follow it directly, as
-//! sections want them. A child of `fork` finds a limit of 0 and no CPUs, so that its
-//! first section is refused, and a state of [`WIPED`], so that its first slow path
-//! knows why; it rebuilds the ids from the slots, which it finds as they were. It finds
-//! that nobody has joined, too: the thread that is left counts itself anew.
+//! What describes the mapping stands in it, behind the slots: nothing is taken from
+//! the heap, for the first use may be in a signal handler. There, too, stands when each
+//! slot changed last.
 
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use percid_rseq::section::{self, TableHead};
+use percid_rseq::section::{self, SLOTS, Slots};
 
 use crate::domain::word::SlotWord;
 
-/// Bytes of a slot: a cache line.
-const SLOT: usize = 64;
+/// Bytes of a cache line.
+const LINE: usize = 64;
 
-/// A slot: its word, of which sections load the low half, and when that changed last.
-#[repr(C, align(64))]
-pub(super) struct DomainSlot {
-    word: AtomicU64,
-    changed: AtomicU64,
-}
+/// Where slots begin. Not at the start of a page: there stand the first words of arenas,
+/// and a processor that compares addresses by their place in a page would take a store to
+/// one of those for one to a slot.
+const FIRST_SLOT: usize = 2048;
 
-const _: () = assert!(size_of::<DomainSlot>() == SLOT && size_of::<TableHead>() == SLOT);
-
-/// What stands before the head: nothing, in a child of `fork`.
+/// What stands at the start: nothing, in a child of `fork`.
 const WIPED: u32 = 0;
 const REBUILDING: u32 = 1;
 const ALIVE: u32 = 2;
@@ -44,7 +41,10 @@ const ALIVE: u32 = 2;
 #[derive(Debug)]
 pub(super) struct Table {
     base: NonNull<u8>,
-    page: usize,
+    /// Bytes up to what is kept.
+    wiped: usize,
+    /// Bytes of all.
+    bytes: usize,
     cpus: u32,
     /// How often the ids were rebuilt, in this process and those that it was forked from.
     rebuilt: AtomicU32,
@@ -57,33 +57,33 @@ unsafe impl Send for Table {}
 unsafe impl Sync for Table {}
 
 impl Table {
-    /// Maps a table for so many CPUs, all slots UNSET, with a limit of 0. It stays until
+    /// Maps a table for so many CPUs, all slots UNSET. It stays until
     /// [`unmap`](Table::unmap). The error is the system's.
     pub(super) fn map(cpus: u32) -> Result<NonNull<Table>, i32> {
+        let cpus = cpus.min(SLOTS as u32);
         let page = system::page_size();
-        let base = system::map(page + Table::slot_bytes(cpus, page))?;
-        let mine = Table {
-            base,
-            page,
-            cpus,
-            rebuilt: AtomicU32::new(0),
-        };
-        if let Err(errno) = system::wipe_on_fork(base, page) {
-            system::unmap(base, mine.bytes());
+        let wiped = (FIRST_SLOT + size_of::<Slots>()).next_multiple_of(page);
+        let kept = (LINE + cpus as usize * size_of::<AtomicU64>()).next_multiple_of(page);
+        let base = system::map(wiped + kept)?;
+        if let Err(errno) = system::wipe_on_fork(base, wiped) {
+            system::unmap(base, wiped + kept);
             return Err(errno);
         }
-        for slot in 0..cpus {
-            let slot = mine.slot(slot);
-            slot.word
-                .store(SlotWord::UNSET.to_bits(), Ordering::Relaxed);
-        }
-        mine.revive();
-        // SAFETY: the line behind the slots, aligned and for this only.
-        unsafe {
-            let place = base.add(page + cpus as usize * SLOT).cast::<Table>();
-            place.write(mine);
-            Ok(place)
-        }
+        // SAFETY: the line after what is wiped, aligned, mapped and for this only.
+        let table = unsafe {
+            let place = base.add(wiped).cast::<Table>();
+            place.write(Table {
+                base,
+                wiped,
+                bytes: wiped + kept,
+                cpus,
+                rebuilt: AtomicU32::new(0),
+            });
+            place
+        };
+        // SAFETY: just written.
+        unsafe { table.as_ref() }.revive();
+        Ok(table)
     }
 
     /// # Safety
@@ -91,87 +91,69 @@ impl Table {
     /// Made by [`map`](Table::map), and nobody uses it any more.
     pub(super) unsafe fn unmap(table: NonNull<Table>) {
         // SAFETY: the caller's contract; read before it goes.
-        let (base, bytes) = unsafe { (table.as_ref().base, table.as_ref().bytes()) };
+        let (base, bytes) = unsafe { (table.as_ref().base, table.as_ref().bytes) };
         system::unmap(base, bytes);
-    }
-
-    fn slot_bytes(cpus: u32, page: usize) -> usize {
-        (cpus as usize * SLOT + SLOT).next_multiple_of(page)
     }
 
     /// Bytes mapped.
     pub(super) fn bytes(&self) -> usize {
-        self.page + Table::slot_bytes(self.cpus, self.page)
-    }
-
-    fn head(&self) -> *mut TableHead {
-        // SAFETY: within the first page.
-        unsafe { self.base.as_ptr().add(self.page - SLOT).cast() }
+        self.bytes
     }
 
     fn state(&self) -> &AtomicU32 {
-        // SAFETY: the line before the head, in the first page, for this only.
-        unsafe { AtomicU32::from_ptr(self.base.as_ptr().add(self.page - 2 * SLOT).cast()) }
+        // SAFETY: the first word of the mapping, for this only.
+        unsafe { AtomicU32::from_ptr(self.base.as_ptr().cast()) }
     }
 
     /// Memberships of threads of this process.
     pub(super) fn joined(&self) -> &AtomicU32 {
         // SAFETY: as `state`, the word after it.
-        unsafe { AtomicU32::from_ptr(self.base.as_ptr().add(self.page - 2 * SLOT + 4).cast()) }
+        unsafe { AtomicU32::from_ptr(self.base.as_ptr().add(4).cast()) }
     }
 
-    fn slot(&self, slot: u32) -> &DomainSlot {
+    fn slots(&self) -> &Slots {
+        // SAFETY: as many as there are stand there, aligned for words: zeroed, or what was
+        // stored through this type.
+        unsafe { &*self.base.as_ptr().add(FIRST_SLOT).cast() }
+    }
+
+    fn slot(&self, slot: u32) -> &AtomicU64 {
         assert!(slot < self.cpus, "no slot {slot}");
-        // SAFETY: within the mapping; zeroed, or what was stored through this type.
-        unsafe {
-            &*self
-                .base
-                .as_ptr()
-                .add(self.page)
-                .cast::<DomainSlot>()
-                .add(slot as usize)
-        }
+        &self.slots()[slot as usize].0
+    }
+
+    /// When the slot changed last.
+    fn when(&self, slot: u32) -> &AtomicU64 {
+        assert!(slot < self.cpus, "no slot {slot}");
+        let place = self.wiped + LINE + slot as usize * size_of::<AtomicU64>();
+        // SAFETY: within the mapping, which has one for each CPU behind `Table`.
+        unsafe { AtomicU64::from_ptr(self.base.as_ptr().add(place).cast()) }
     }
 
     /// Where sections find their id. Valid for as long as this table is.
     pub(super) fn index(&self) -> section::Table<'_> {
-        // SAFETY: `cpus` slots follow the head directly and live as long.
-        unsafe { section::Table::new(self.head()) }
+        section::Table::new(self.slots())
     }
 
     pub(super) fn cpus(&self) -> u32 {
         self.cpus
     }
 
-    // Ordering: Acquire pairs with the Release of `publish`.
-    pub(super) fn limit(&self) -> u32 {
-        // SAFETY: the head is mapped.
-        unsafe { (*self.head()).limit.load(Ordering::Acquire) }
-    }
-
-    /// Admits ids below `to`, whose memory is ready.
-    // Ordering: Release pairs with `limit`, and with the sections that load it.
-    pub(super) fn publish(&self, to: u32) {
-        // SAFETY: as above.
-        unsafe { (*self.head()).limit.fetch_max(to, Ordering::Release) };
-    }
-
     // Ordering: SeqCst, on words: the machine's `Swap` and loads are one order, and the
     // fences order them with sections.
     pub(super) fn load(&self, slot: u32) -> SlotWord {
-        SlotWord::from_bits(self.slot(slot).word.load(Ordering::SeqCst))
+        SlotWord::from_bits(self.slot(slot).load(Ordering::SeqCst))
     }
 
     /// When the slot's word changed last.
     // Ordering: Relaxed. An age is a hint.
     pub(super) fn changed(&self, slot: u32) -> u64 {
-        self.slot(slot).changed.load(Ordering::Relaxed)
+        self.when(slot).load(Ordering::Relaxed)
     }
 
     pub(super) fn swap(&self, slot: u32, old: SlotWord, new: SlotWord, now: u64) -> bool {
-        let slot = self.slot(slot);
-        let swapped = slot
-            .word
+        let swapped = self
+            .slot(slot)
             .compare_exchange(
                 old.to_bits(),
                 new.to_bits(),
@@ -180,12 +162,12 @@ impl Table {
             )
             .is_ok();
         if swapped {
-            slot.changed.store(now, Ordering::Relaxed);
+            self.when(slot).store(now, Ordering::Relaxed);
         }
         swapped
     }
 
-    /// Whether the ids and the head are those of this process.
+    /// Whether the ids are those of this process.
     // Ordering: Acquire pairs with the Release of `revive`: the ids were rebuilt.
     pub(super) fn is_alive(&self) -> bool {
         self.state().load(Ordering::Acquire) == ALIVE
@@ -205,18 +187,15 @@ impl Table {
             .is_ok()
     }
 
-    /// Admits sections again, up to a limit that is still 0.
+    /// Says that the bits agree with the slots.
     pub(super) fn revive(&self) {
-        // SAFETY: the head is mapped; sections load the number atomically.
-        let cpus = unsafe { AtomicU32::from_ptr(&raw mut (*self.head()).cpus) };
-        cpus.store(self.cpus, Ordering::Relaxed);
         self.rebuilt.fetch_add(1, Ordering::Relaxed);
         // Ordering: Release pairs with `is_alive`.
         self.state().store(ALIVE, Ordering::Release);
     }
 }
 
-const _: () = assert!(size_of::<Table>() <= SLOT && align_of::<Table>() <= SLOT);
+const _: () = assert!(size_of::<Table>() <= LINE && align_of::<Table>() <= LINE);
 
 /// Whether a child of `fork` finds what it must find wiped. Asked once.
 pub(crate) fn wipes() -> bool {
@@ -317,43 +296,52 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn a_table_starts_alive_and_closed() {
+    fn a_table_starts_alive_and_without_ids() {
         let table = table(200);
         assert!(table.is_alive() && !table.begin_rebuild());
-        assert_eq!((table.limit(), table.cpus()), (0, 200));
+        assert_eq!(table.cpus(), 200);
         assert!((0..200).all(|slot| table.load(slot) == SlotWord::UNSET));
         let valid = SlotWord::UNSET.valid(3);
         assert!(table.swap(199, SlotWord::UNSET, valid, 77));
         assert!(!table.swap(199, SlotWord::UNSET, valid, 78));
         assert_eq!((table.load(199), table.changed(199)), (valid, 77));
-        table.publish(4);
-        table.publish(2);
-        assert_eq!(table.limit(), 4);
+    }
+
+    /// Of more CPUs than sections look at, the rest has none.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_table_has_no_more_slots_than_sections_know() {
+        let table = table(1 << 20);
+        assert_eq!(table.cpus(), SLOTS as u32);
+        let (last, valid) = (SLOTS as u32 - 1, SlotWord::UNSET.valid(9));
+        assert!(table.swap(last, SlotWord::UNSET, valid, 5));
+        assert_eq!((table.load(last), table.changed(last)), (valid, 5));
     }
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn a_child_finds_the_head_wiped_and_the_slots_kept() {
+    fn a_child_finds_the_slots_wiped() {
         let table = table(2);
         let valid = SlotWord::UNSET.valid(1);
-        assert!(table.swap(1, SlotWord::UNSET, valid, 0));
-        table.publish(2);
+        assert!(table.swap(1, SlotWord::UNSET, valid, 7));
+        table.joined().store(3, Ordering::Relaxed);
         // SAFETY: the child calls what may be called between fork and exec.
         match unsafe { libc::fork() } {
             0 => {
-                let wiped = !table.is_alive() && table.limit() == 0;
+                let wiped = !table.is_alive() && table.load(1) == SlotWord::UNSET;
+                let alone = table.joined().load(Ordering::Relaxed) == 0;
                 let once = table.begin_rebuild() && !table.begin_rebuild();
                 table.revive();
-                let kept = table.is_alive() && table.load(1) == valid;
+                let alive = table.is_alive() && table.changed(1) == 7;
                 // SAFETY: ends the child without running the parent's destructors.
-                unsafe { libc::_exit(i32::from(!(wiped && once && kept))) }
+                unsafe { libc::_exit(i32::from(!(wiped && alone && once && alive))) }
             }
             child => {
                 let mut status = -1;
                 // SAFETY: a child of this process and a place for its status.
                 assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
                 assert_eq!(status, 0, "the child disagreed");
-                assert!(table.is_alive() && table.limit() == 2);
+                assert!(table.is_alive() && table.load(1) == valid);
             }
         }
     }

@@ -37,6 +37,8 @@
 //! 4. No acquisition at or above the bound; after the bound has fallen, every id is
 //!    below it within three scans. Whoever installs an id reads the bound once more
 //!    afterwards and takes the id out again if it fell meanwhile.
+//! 5. No section runs under an id whose stripe is not open: so sections need no limit.
+//!    A claimed id is opened before its first slot holds it, and what is open stays so.
 //!
 //! # What a driver owes
 //!
@@ -107,6 +109,12 @@ pub enum Request {
         /// Ids below this.
         below: u32,
     },
+    /// Opens the stripes of an id that was claimed, and of all below it, in every memory
+    /// of the domain. [`Answer::Opened`].
+    Open {
+        /// Which id.
+        cid: u32,
+    },
     /// Frees an id. [`Answer::Done`].
     Clear {
         /// Which id.
@@ -159,6 +167,8 @@ pub enum Answer {
     Swapped(bool),
     /// To [`Request::Claim`].
     Claimed(Claim),
+    /// To [`Request::Open`]: whether they are open.
+    Opened(bool),
     /// To [`Request::Victim`].
     Victim(Option<u32>),
     /// To a fence: whether it was made. One that was not has ordered nothing.
@@ -232,6 +242,7 @@ pub trait Shared {
 ///             Request::Bound => Answer::Bound(4),
 ///             Request::Load { .. } => Answer::Word(SlotWord::UNSET),
 ///             Request::Claim { .. } => Answer::Claimed(Claim::Id(0)),
+///             Request::Open { .. } => Answer::Opened(true),
 ///             Request::Swap { .. } => Answer::Swapped(true),
 ///             other => panic!("{other:?} is not needed here"),
 ///         }
@@ -264,6 +275,8 @@ pub trait Rules: Copy + Debug + Default + Eq + Hash + Send + Sync + 'static {
     const FENCES_AFTER_READ: bool = true;
     /// A scan takes the id out of its slot before it frees the bit.
     const TAKES_BEFORE_FREE: bool = true;
+    /// An acquirer opens the stripe of an id before it puts it in a slot.
+    const OPENS_FIRST: bool = true;
     /// A thief looks whether the CAS of the victim's slot has succeeded.
     const LOOKS_AGAIN: bool = true;
     /// An acquirer that finds every id taken, and none to steal, falls back.

@@ -1,14 +1,16 @@
 //! The child of a fork makes the ids agree with the slots.
 //!
-//! The child has one thread. Slots say which ids are held by CPUs; a bit without a
-//! slot belonged to a thread in transit, which does not exist here, and is freed.
-//! Tags stay: they are the child's own from now on.
+//! The child has one thread, and finds its slots wiped: no CPU holds an id, and no thread
+//! but itself has one in transit. So no id is taken. One may be all the same: where a
+//! handler forked between two requests of a procedure, the second is carried out in the
+//! child before the procedure is given up, and may put an id into a slot. So it is the
+//! slots that say which bits are set. Tags begin again: nobody remembers a word.
 //!
 //! The child's first slow path runs this, before any other procedure; so the thread
 //! is not itself within one (see the module's rule for signal handlers). Nobody may
-//! run sections or procedures beside it: the driver keeps the limit at 0 until it is
-//! done, and sends everybody else to the fallback. A child of this child that forks
-//! off in the middle begins again.
+//! run procedures beside it: the driver sends everybody else to the fallback. Sections
+//! may, under an id that a slot holds, for its bit is set before anybody can claim it.
+//! A child of this child that forks off in the middle begins again.
 
 use core::ops::Range;
 

@@ -11,6 +11,7 @@ struct Plain {
     cpu: Cell<Option<u32>>,
     bound: Cell<u32>,
     fences: Cell<bool>,
+    opens: Cell<bool>,
     slots: RefCell<Vec<SlotWord>>,
     ids: Bitmap<2>,
     asked: RefCell<Vec<Request>>,
@@ -28,6 +29,7 @@ impl Plain {
             cpu: Cell::new(Some(0)),
             bound: Cell::new(bound),
             fences: Cell::new(true),
+            opens: Cell::new(true),
             slots: RefCell::new(slots.to_vec()),
             ids,
             asked: RefCell::default(),
@@ -72,6 +74,7 @@ impl Shared for Plain {
                 Answer::Swapped(swapped)
             }
             Request::Claim { below } => Answer::Claimed(self.ids.claim_lowest(below)),
+            Request::Open { .. } => Answer::Opened(self.opens.get()),
             Request::Clear { cid } => {
                 self.ids.clear(cid);
                 Answer::Done
@@ -114,6 +117,33 @@ fn an_unset_slot_gets_the_lowest_free_id() {
     assert_eq!(domain.acquire(None), at(0, 1));
     assert_eq!(domain.states()[0], SlotState::Valid(1));
     assert_eq!(domain.ids.count(), 3);
+}
+
+#[test]
+fn an_id_whose_stripe_cannot_be_opened_is_given_back() {
+    let domain = Plain::new(4, &[UNSET, valid(0)]);
+    domain.opens.set(false);
+    assert_eq!(domain.acquire(None), Outcome::Fallback);
+    assert_eq!(domain.states()[0], NONE);
+    assert_eq!(domain.ids.count(), 1);
+}
+
+#[test]
+fn only_a_claimed_id_is_opened() {
+    let opened = |domain: &Plain| {
+        let asked = domain.asked.borrow();
+        asked.iter().any(|it| matches!(it, Request::Open { .. }))
+    };
+    let claimed = Plain::new(4, &[UNSET]);
+    assert_eq!(claimed.acquire(None), at(0, 0));
+    assert!(opened(&claimed));
+    let rescued = Plain::new(4, &[lazy(1), valid(0)]);
+    let moved = Plain::new(4, &[lazy(2), valid(0)]);
+    let stolen = Plain::new(1, &[UNSET, valid(0)]);
+    for domain in [rescued, moved, stolen] {
+        assert_ne!(domain.acquire(None), Outcome::Fallback);
+        assert!(!opened(&domain));
+    }
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! The sections of aarch64.
 //!
-//! The limit is loaded plainly. A stripe's pages are opened before the limit that
-//! admits it is published; a section that sees the new limit but touches the pages
-//! with an older translation takes a fault that the kernel finds resolved, and
-//! goes on. Words start as zero either way.
+//! The limit, or a table's slot, is loaded plainly. A stripe's pages are opened before the
+//! limit that admits it, or the id in a slot, is published; a section that sees it but
+//! touches the pages with an older translation takes a fault that the kernel finds
+//! resolved, and goes on. Words start as zero either way.
 //!
 //! Conditional branches reach one megabyte only, so unlike on x86-64 all but the
 //! abort handler stays beside the section.

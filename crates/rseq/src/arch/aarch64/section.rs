@@ -65,8 +65,7 @@ macro_rules! remember {
 
 /// Loads the id into `{stripe}`, or goes to `$refused`. One unsigned comparison
 /// refuses a CPU number that is negative, for the thread is not registered then,
-/// or too high; which one it was is found out afterwards. A table's two numbers are
-/// loaded at once.
+/// or too high; which one it was is found out afterwards.
 macro_rules! id {
     (mm_cid, $refused:literal) => {
         concat!(
@@ -105,17 +104,17 @@ macro_rules! id {
         concat!(
             "ldr {stripe:w}, [{area}, {cpu_id}]\n",
             remember!(),
-            "ldr {scratch}, [{limit}, {cpus}]\n",
-            "cmp {stripe:w}, {scratch:w}\n",
+            "cmp {stripe:w}, {slots}\n",
             "b.hs ",
             $refused,
             "\n",
-            "add {stripe}, {limit}, {stripe}, lsl #6\n",
-            "ldr {stripe:w}, [{stripe}, {slots}]\n",
-            "lsr {scratch}, {scratch}, #32\n",
-            "cmp {stripe:w}, {scratch:w}\n",
-            "b.hs ",
-            $refused
+            "ldr {stripe:w}, [{table}, {stripe}, lsl #3]\n",
+            // Less than 1, and not what overflows: so says `lt`.
+            "subs {stripe:w}, {stripe:w}, #1\n",
+            "b.lt ",
+            $refused,
+            // An operand that no template names is an error; this id needs no scratch.
+            " /* {scratch} */"
         )
     };
     // No id: what is worked on stands at `{word}`.
@@ -304,9 +303,8 @@ macro_rules! with_operands {
     (table($at:expr) [$($template:tt)*] $($operands:tt)*) => {
         with_first!(
             [$($template)*]
-            limit = in(reg) $at.table,
-            cpus = const offset_of!(TableHead, cpus),
-            slots = const size_of::<TableHead>(),
+            table = in(reg) $at.slots,
+            slots = const SLOTS,
             $($operands)*
         )
     };

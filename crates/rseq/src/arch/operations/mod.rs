@@ -28,14 +28,14 @@ use super::status::{self, aborted, refused};
 use crate::Refusal;
 use crate::arch::Operations;
 use crate::area::Area;
-use crate::section::{Cpu, MmCid, Placed, Table, TableHead, WordAddress};
+use crate::section::{Cpu, MmCid, Placed, SLOTS, Table, WordAddress};
 
 /// All operations by one kind of index.
 macro_rules! operations {
     ($vector:ident: $($type:ty, $index:ident, $has_place:literal;)*) => {$(
         // SAFETY (all of them): what a section touches is the thread's own area
-        // and, below the limit and in a registered thread, what the caller vouches
-        // for.
+        // and, in a registered thread and with an id below the limit or from a slot,
+        // what the caller vouches for.
         impl Operations for $type {
             const HAS_PLACE: bool = $has_place;
 

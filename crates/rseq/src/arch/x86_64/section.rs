@@ -62,8 +62,7 @@ macro_rules! remember {
 
 /// Loads the id into `{stripe}`, or goes to `$refused`. One unsigned comparison
 /// refuses a CPU number that is negative, for the thread is not registered then,
-/// or too high; which one it was is found out afterwards. A table's two numbers are
-/// loaded at once, into `{area}`, which nobody needs any more.
+/// or too high; which one it was is found out afterwards. A table leaves `id + 1`.
 macro_rules! id {
     (mm_cid, $refused:literal) => {
         concat!(
@@ -101,16 +100,13 @@ macro_rules! id {
         concat!(
             "mov {stripe:e}, dword ptr [{area} + {cpu_id}]\n",
             remember!(),
-            "mov {area}, qword ptr [{limit} + {cpus}]\n",
-            "cmp {stripe:e}, {area:e}\n",
+            "cmp {stripe:e}, {slots}\n",
             "jae ",
             $refused,
             "\n",
-            "shl {stripe}, 6\n",
-            "shr {area}, 32\n",
-            "mov {stripe:e}, dword ptr [{limit} + {stripe} + {slots}]\n",
-            "cmp {stripe:e}, {area:e}\n",
-            "jae ",
+            "mov {stripe:e}, dword ptr [{table} + 8*{stripe}]\n",
+            "test {stripe:e}, {stripe:e}\n",
+            "jle ",
             $refused
         )
     };
@@ -135,7 +131,7 @@ macro_rules! id {
     };
 }
 
-/// Leaves the word's address in `{stripe}`, which holds the id.
+/// Leaves the word's address in `{stripe}`, which holds what `id!` left.
 macro_rules! place {
     // An operand that no template names is an error; there are no stripes.
     (registered) => {
@@ -143,6 +139,9 @@ macro_rules! place {
     };
     (placed) => {
         "shl {stripe}, {shift}\nadd {area}, {word}\nlea {stripe}, [{stripe} + 8*{area}]"
+    };
+    (table) => {
+        "shl {stripe}, {shift}\nlea {stripe}, [{stripe} + 8*{word} - (1 << {shift})]"
     };
     ($index:ident) => {
         "shl {stripe}, {shift}\nlea {stripe}, [{stripe} + 8*{word}]"
@@ -277,9 +276,8 @@ macro_rules! with_operands {
     (table($at:expr) [$($template:tt)*] $($operands:tt)*) => {
         with_first!(
             [$($template)*]
-            limit = in(reg) $at.table,
-            cpus = const offset_of!(TableHead, cpus),
-            slots = const size_of::<TableHead>(),
+            table = in(reg) $at.slots,
+            slots = const SLOTS,
             $($operands)*
         )
     };

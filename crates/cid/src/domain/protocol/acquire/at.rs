@@ -5,7 +5,7 @@
 
 use super::Place;
 use crate::domain::protocol::take::Take;
-use crate::domain::protocol::{Outcome, Request};
+use crate::domain::protocol::{Outcome, Request, Rules};
 use crate::domain::word::{SlotState, SlotWord};
 
 /// The next request, with what is still needed of the answers before.
@@ -52,6 +52,12 @@ pub(super) enum At {
         slot: u32,
         word: SlotWord,
         bound: u32,
+    },
+    /// The id is claimed. Owns `cid`.
+    Open {
+        slot: u32,
+        word: SlotWord,
+        cid: u32,
     },
     Victim {
         slot: u32,
@@ -109,6 +115,7 @@ impl At {
                 below: word.cid().map_or(bound, |cid| cid.min(bound)),
             },
             At::Claim { bound, .. } => Request::Claim { below: bound },
+            At::Open { cid, .. } => Request::Open { cid },
             At::Move(take) | At::HandOver(take) | At::Steal(take) | At::Drop(take) => {
                 take.request()
             }
@@ -129,11 +136,13 @@ impl At {
     }
 
     /// Each number is one more than the largest of those that may follow.
-    pub(super) fn remaining(&self) -> u32 {
+    pub(super) fn remaining<R: Rules>(&self) -> u32 {
         const FREED: u32 = 1;
         const CHECK: u32 = 6;
-        const CPU_AGAIN: u32 = 9;
-        const CPU: u32 = 18;
+        // An id that a mutant opens late is opened after this.
+        const INSTALL: u32 = CHECK + 2;
+        const CPU_AGAIN: u32 = INSTALL + 2;
+        const CPU: u32 = 19;
         let handing = |former: Option<Place>| if former.is_some() { 7 } else { 0 };
         match *self {
             At::Done(_) => 0,
@@ -145,7 +154,10 @@ impl At {
             },
             At::LoadAbove { .. } => 4,
             At::Check { .. } => CHECK,
-            At::Release { .. } | At::Rescue { .. } | At::Install { .. } => CHECK + 1,
+            At::Release { .. } | At::Rescue { .. } => CHECK + 1,
+            At::Install { .. } => INSTALL,
+            At::Open { .. } if R::OPENS_FIRST => INSTALL + 1,
+            At::Open { .. } => INSTALL - 1,
             At::Move(take) => take.remaining() + CHECK + 1,
             At::Lower { .. } => CHECK + 4,
             At::LoadAgain { .. } => CPU_AGAIN - 1,
@@ -162,13 +174,16 @@ impl At {
         }
     }
 
-    pub(super) fn in_transit(&self) -> Option<u32> {
+    pub(super) fn in_transit<R: Rules>(&self) -> Option<u32> {
         match *self {
+            // That mutant has put it in a slot before.
+            At::Open { .. } if !R::OPENS_FIRST => None,
             At::Move(take) => take.lower,
             At::Release { old: cid, .. }
             | At::CpuAgain { cid }
             | At::LoadAgain { cid, .. }
             | At::Install { cid, .. }
+            | At::Open { cid, .. }
             | At::GiveBack { cid, .. } => Some(cid),
             _ => None,
         }
@@ -181,6 +196,7 @@ impl At {
             | At::Rescue { slot, word }
             | At::Claim { slot, word, .. }
             | At::Install { slot, word, .. }
+            | At::Open { slot, word, .. }
             | At::Check { slot, word }
             | At::Release {
                 place: (slot, word),

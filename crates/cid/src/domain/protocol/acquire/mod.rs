@@ -12,7 +12,7 @@
 //! | LAZY below the bound otherwise | rescue: VALID again, proof of use |
 //! | LAZY at or above the bound otherwise | dropped |
 //! | UNSET, and the thread's former id is elsewhere | hand-over: take that id from its slot, install it here |
-//! | UNSET, an id below the bound is free | claim it, install it |
+//! | UNSET, an id below the bound is free | claim it, open its stripe, install it |
 //! | UNSET, all are taken | steal: take a victim's id, straight to the thief's slot |
 //! | UNSET, and there is nobody to steal from | the operation is done on the fallback |
 //!
@@ -20,6 +20,10 @@
 //! freed and the section tried again. There is no loop here, but for one return to
 //! the start after a hand-over that failed; so the steps have a bound, which does
 //! not depend on the number of CPUs.
+//!
+//! An id that comes out of a slot was opened by whoever put it into its first one, so
+//! only one that was claimed is opened; and one that takes another's place is lower than
+//! that, and open with it.
 //!
 //! Who stole or took over an id may have migrated meanwhile: the CPU is read once
 //! more, and the id installed only if that CPU's slot is UNSET.
@@ -162,10 +166,18 @@ impl<R: Rules> Acquire<R> {
                 Progress::Lost | Progress::Unfenced => At::Cpu { former: None },
             },
             (At::Claim { slot, word, bound }, Answer::Claimed(claim)) => match claim {
+                Claim::Id(cid) if R::OPENS_FIRST => At::Open { slot, word, cid },
                 Claim::Id(cid) => At::Install { slot, word, cid },
                 Claim::Full => At::Victim { slot, bound },
                 Claim::Contended => At::Done(Outcome::Fallback),
             },
+            (At::Open { slot, word, .. }, Answer::Opened(_)) if !R::OPENS_FIRST => {
+                Self::installed(slot, word)
+            }
+            (At::Open { slot, word, cid }, Answer::Opened(true)) => At::Install { slot, word, cid },
+            (At::Open { cid, .. }, Answer::Opened(false)) => {
+                Self::give_back(Some(cid), Outcome::Fallback)
+            }
             (At::Victim { bound, .. }, Answer::Victim(Some(victim))) => At::Look { victim, bound },
             (At::Victim { .. }, Answer::Victim(None)) => {
                 if R::FALLS_BACK {
@@ -193,8 +205,15 @@ impl<R: Rules> Acquire<R> {
                 _ => Self::give_back(Some(cid), AGAIN),
             },
             (At::Install { slot, word, cid }, Answer::Swapped(swapped)) => {
-                if swapped {
-                    Self::installed(slot, word.valid(cid))
+                let valid = word.valid(cid);
+                if swapped && !R::OPENS_FIRST {
+                    At::Open {
+                        slot,
+                        word: valid,
+                        cid,
+                    }
+                } else if swapped {
+                    Self::installed(slot, valid)
                 } else {
                     Self::give_back(Some(cid), AGAIN)
                 }
@@ -242,11 +261,11 @@ impl<R: Rules> Procedure for Acquire<R> {
     }
 
     fn remaining(&self) -> u32 {
-        self.at.remaining()
+        self.at.remaining::<R>()
     }
 
     fn in_transit(&self) -> Option<u32> {
-        self.at.in_transit()
+        self.at.in_transit::<R>()
     }
 }
 
