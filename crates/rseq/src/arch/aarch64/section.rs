@@ -108,7 +108,8 @@ macro_rules! id {
             "b.hs ",
             $refused,
             "\n",
-            "ldr {stripe:w}, [{table}, {stripe}, lsl #3]\n",
+            // All of the slot, for an index of eight bytes; only its low half is used.
+            "ldr {stripe}, [{table}, {stripe}, lsl #3]\n",
             // Less than 1, and not what overflows: so says `lt`.
             "subs {stripe:w}, {stripe:w}, #1\n",
             "b.lt ",
