@@ -3,7 +3,9 @@
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use percid_rseq::section::{self, Cpu, Index, MmCid, SLOTS, Slot, Slots, Table, WordAddress, retry};
+use percid_rseq::section::{
+    self, Cpu, Index, MmCid, SLOTS, Slot, Slots, Table, WordAddress, retry,
+};
 use percid_rseq::{Refusal, enter_thread, possible_cpus, registration};
 
 use super::work::{BATCH, Batch, Body, Kind};
@@ -174,7 +176,13 @@ impl<B: By> Body for Sections<B> {
         let pages = (0..ids)
             .map(|_| Page([const { AtomicU64::new(0) }; WORDS]))
             .collect();
-        let slot = |cpu| if cpu < ids { Slot::with_id(cpu) } else { Slot::new() };
+        let slot = |cpu| {
+            if cpu < ids {
+                Slot::with_id(cpu)
+            } else {
+                Slot::new()
+            }
+        };
         let slots: Vec<Slot> = (0..SLOTS as u32).map(slot).collect();
         let memory = Memory {
             pages,

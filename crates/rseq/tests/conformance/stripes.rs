@@ -3,9 +3,7 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use percid_rseq::portable::{LOW, TOP, claimable};
-use percid_rseq::section::{
-    self, Cpu, MmCid, Placed, SLOTS, Slot, Slots, Table, WordAddress,
-};
+use percid_rseq::section::{self, Cpu, MmCid, Placed, SLOTS, Slot, Slots, Table, WordAddress};
 use percid_rseq::{Refusal, membarrier, possible_cpus};
 
 use crate::atomics;
