@@ -11,5 +11,6 @@
 //! | `queue` | the queue of Michael and Scott: both ends may look at a node that is gone |
 //! | `map` | a hash map whose buckets are replaced, without a line that is unsafe |
 //! | `routes` | a table swapped under threads, and under tasks that wait inside their guards |
+//! | `tenants` | settings that requests lease without counting, and that go when they are replaced |
 //!
 //! Run one with `cargo run --release --example NAME`.

@@ -5,6 +5,7 @@
 //! | `read` | every thread reads a number in an object that may be replaced, and is not |
 //! | `busy` | the same, while another thread replaces it a thousand times a second |
 //! | `swap` | every thread replaces the object by a new one and retires the old one |
+//! | `switch` | pairs of threads wake each other by pipes, and each reads the object when it runs: there and back |
 //! | `free` | microseconds from retirement to drop, replaced every millisecond under two busy readers |
 //! | `stalled` | objects that are not freed of 200,000, while one reader stays inside, 0.1 s after the last |
 //!
@@ -31,6 +32,7 @@ mod peers;
 mod percid;
 mod read;
 mod swap;
+mod switch;
 
 use std::sync::Arc;
 
@@ -153,6 +155,18 @@ pub static SUITE: Suite = Suite {
                 swap::of::<Kovan<u64>>(),
                 swap::of::<ArcSwapped<u64>>(),
                 swap::of::<Locked<u64>>(),
+            ],
+        ),
+        Case::timed(
+            "switch",
+            "pairs of threads wake each other and read the object",
+            "ns/there and back",
+            Who::All,
+            &[
+                switch::of::<Lazy<u64>>(),
+                switch::of::<ArcSwapped<u64>>(),
+                switch::of::<Arcs<u64>>(),
+                switch::of::<Own>(),
             ],
         ),
         Case::fresh(
@@ -291,6 +305,16 @@ pub static SUITE: Suite = Suite {
             "swap, 2 threads: percid:lazy / sdd",
             ("swap", "percid:lazy", 2),
             ("swap", "sdd", 2),
+        ),
+        ratio(
+            "switch, 2 pairs: switches of percid:lazy / arc",
+            ("switch", "arc", 2),
+            ("switch", "percid:lazy", 2),
+        ),
+        ratio(
+            "switch, 2 pairs: switches of thread_local / arc",
+            ("switch", "arc", 2),
+            ("switch", "thread_local", 2),
         ),
         figure(
             "free, percid:lazy: microseconds",

@@ -1,0 +1,356 @@
+//! Lazy references where something goes wrong, or is unusual: handlers, threads that end,
+//! destructors, forks; and policies that wait.
+#![cfg(target_os = "linux")]
+
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, mpsc};
+
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{ForkResult, fork};
+use percid_shootdown::lazy::{LazyCell, LazyDomain, Lease, Policy, Shared, in_handler};
+
+/// A number that is there twice, until it is dropped.
+struct Twice(AtomicUsize, AtomicUsize, Arc<AtomicUsize>);
+
+impl Twice {
+    fn new(number: usize, drops: &Arc<AtomicUsize>) -> Twice {
+        let number = || AtomicUsize::new(number);
+        Twice(number(), number(), Arc::clone(drops))
+    }
+
+    fn is_whole(&self) -> bool {
+        let first = self.0.load(Ordering::Relaxed);
+        first == self.1.load(Ordering::Relaxed) && first != usize::MAX
+    }
+}
+
+impl Drop for Twice {
+    fn drop(&mut self) {
+        self.0.store(usize::MAX, Ordering::Relaxed);
+        self.2.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn domain() -> LazyDomain {
+    LazyDomain::new(Policy::new().check(true))
+}
+
+/// What handlers store; each gives one up that was prepared for it, for they must not
+/// allocate.
+static STOCK: LazyLock<Vec<Mutex<Option<Shared<Twice>>>>> = LazyLock::new(|| {
+    let new = |number| Mutex::new(Some(HANDLED.share(Twice::new(number, &HANDLED_DROPS))));
+    (0..STORES).map(new).collect()
+});
+const STORES: usize = 2_000;
+static HANDLED: LazyLock<LazyDomain> = LazyLock::new(domain);
+static HANDLED_DROPS: LazyLock<Arc<AtomicUsize>> = LazyLock::new(Arc::default);
+static HANDLED_CELL: LazyLock<LazyCell<Twice>> =
+    LazyLock::new(|| HANDLED.cell(Twice::new(0, &HANDLED_DROPS)));
+static NEXT: AtomicUsize = AtomicUsize::new(0);
+static BAD: AtomicBool = AtomicBool::new(false);
+
+/// Loads, twice at a time, and stores.
+extern "C" fn handler(_: i32) {
+    in_handler(|| {
+        let lease = HANDLED_CELL.load();
+        let next = NEXT.fetch_add(1, Ordering::Relaxed);
+        let new = STOCK.get(next).and_then(|one| one.try_lock().ok()?.take());
+        if let Some(new) = new {
+            HANDLED_CELL.store(new);
+        }
+        let other = HANDLED_CELL.load();
+        if !lease.is_whole() || !other.is_whole() {
+            BAD.store(true, Ordering::Relaxed);
+        }
+    });
+}
+
+/// Handlers that interrupt loads, drops, stores and shootdowns anywhere.
+#[test]
+fn handlers_do_all_of_it() {
+    LazyLock::force(&STOCK);
+    LazyLock::force(&HANDLED_CELL);
+    // SAFETY: a handler that does what may be done in one.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = handler as *const () as usize;
+        action.sa_flags = libc::SA_RESTART;
+        libc::sigaction(libc::SIGUSR1, &raw const action, std::ptr::null_mut());
+    }
+    // SAFETY: names the calling thread, which outlives the one that uses it.
+    let thread = unsafe { libc::pthread_self() };
+    let working = AtomicBool::new(true);
+    let mut stored = 0;
+    std::thread::scope(|scope| {
+        let working = &working;
+        scope.spawn(move || {
+            while working.load(Ordering::Relaxed) && NEXT.load(Ordering::Relaxed) < STORES {
+                // SAFETY: as above.
+                unsafe { libc::pthread_kill(thread, libc::SIGUSR1) };
+                std::thread::sleep(std::time::Duration::from_micros(20));
+            }
+        });
+        for turn in 0..20_000 {
+            let lease = HANDLED_CELL.load();
+            if turn % 8 == 0 {
+                stored += 1;
+                HANDLED_CELL.store(HANDLED.share(Twice::new(turn, &HANDLED_DROPS)));
+            }
+            if !lease.is_whole() {
+                BAD.store(true, Ordering::Relaxed);
+            }
+        }
+        working.store(false, Ordering::Relaxed);
+    });
+    assert!(!BAD.load(Ordering::Relaxed), "read after its end");
+    let handled = NEXT.load(Ordering::Relaxed).min(STORES);
+    println!("{handled} stores in handlers");
+    HANDLED.flush();
+    assert_eq!(HANDLED_DROPS.load(Ordering::Relaxed), stored + handled);
+}
+
+thread_local! {
+    static KEPT: RefCell<Option<Lease<Twice>>> = const { RefCell::new(None) };
+}
+
+/// It ends with the thread's other values, as late as it can.
+#[test]
+fn a_thread_ends_with_a_lease() {
+    let drops = Arc::new(AtomicUsize::new(0));
+    let domain = domain();
+    let cell = Arc::new(domain.cell(Twice::new(1, &drops)));
+    for turn in 1..50 {
+        let its = Arc::clone(&cell);
+        let ended = std::thread::spawn(move || KEPT.set(Some(its.load()))).join();
+        assert!(ended.is_ok());
+        cell.store(domain.share(Twice::new(2, &drops)));
+        assert_eq!(drops.load(Ordering::Relaxed), turn);
+    }
+}
+
+#[test]
+fn a_thread_that_panics_gives_its_leases_back() {
+    let drops = Arc::new(AtomicUsize::new(0));
+    let domain = domain();
+    let cell = Arc::new(domain.cell(Twice::new(1, &drops)));
+    let its = Arc::clone(&cell);
+    let ended = std::thread::spawn(move || {
+        let lease = its.load();
+        assert!(!lease.is_whole(), "so that it panics");
+    });
+    assert!(ended.join().is_err());
+    cell.store(domain.share(Twice::new(2, &drops)));
+    assert_eq!(drops.load(Ordering::Relaxed), 1);
+}
+
+/// Stores when it is dropped, and loads.
+struct Storing {
+    number: usize,
+    cell: Arc<LazyCell<usize>>,
+}
+
+impl Drop for Storing {
+    fn drop(&mut self) {
+        let next = Shared::new(self.number + *self.cell.load());
+        self.cell.store(next);
+    }
+}
+
+#[test]
+fn a_destructor_stores_and_loads() {
+    let sum = Arc::new(LazyCell::new(0));
+    let domain = domain();
+    let value = |number| {
+        let cell = Arc::clone(&sum);
+        Storing { number, cell }
+    };
+    let cell = domain.cell(value(0));
+    for number in 1..=100 {
+        drop(cell.load());
+        cell.store(domain.share(value(number)));
+    }
+    drop(cell);
+    domain.flush();
+    assert_eq!(*sum.load(), 5_050);
+}
+
+/// Marks wait for a fence of somebody else; a flush makes its own.
+#[test]
+fn quiescing_waits_for_the_fence_of_another() {
+    let drops = Arc::new(AtomicUsize::new(0));
+    let quiet = LazyDomain::new(Policy::new().quiesce(100).check(true));
+    let cell = quiet.cell(Twice::new(0, &drops));
+    let lease = cell.load();
+    let cached = !Lease::is_counted(&lease);
+    drop(lease);
+    cell.store(quiet.share(Twice::new(1, &drops)));
+    if !cached {
+        return assert_eq!(drops.load(Ordering::Relaxed), 1);
+    }
+    // Other tests make fences, too, but nobody has looked since.
+    assert_eq!(drops.load(Ordering::Relaxed), 0, "it waits");
+    let stats = quiet.stats();
+    assert_eq!(
+        (stats.marks, stats.barriers, stats.saved_by_quiesce),
+        (1, 0, 0)
+    );
+
+    let other = percid_shootdown::CopyCell::new(1);
+    other.replace(2);
+    // Whoever gives something up looks; a value that was never cached needs no fence itself.
+    drop(cell.load());
+    cell.store(quiet.share(Twice::new(2, &drops)));
+    let stats = quiet.stats();
+    assert_eq!(
+        (stats.barriers, stats.saved_by_quiesce),
+        (0, 1),
+        "{stats:?}"
+    );
+    assert_eq!(drops.load(Ordering::Relaxed), 1);
+
+    quiet.flush();
+    assert_eq!(drops.load(Ordering::Relaxed), 2);
+    // Unless another test's fence has served.
+    let stats = quiet.stats();
+    assert_eq!(stats.barriers + stats.saved_by_quiesce, 2, "{stats:?}");
+}
+
+/// With more than may wait a fence is made.
+#[test]
+fn quiescing_ends_somewhere() {
+    for policy in [
+        Policy::new().quiesce(4),
+        Policy::new().quiesce(4).batch(3).filter(false),
+        Policy::new().quiesce(4).switch_away(true).clear_bits(false),
+    ] {
+        let drops = Arc::new(AtomicUsize::new(0));
+        let domain = LazyDomain::new(policy.check(true));
+        let cell = domain.cell(Twice::new(0, &drops));
+        for turn in 0..100 {
+            assert!(cell.load().is_whole());
+            cell.store(domain.share(Twice::new(turn, &drops)));
+            let waiting = turn + 1 - drops.load(Ordering::Relaxed);
+            assert!(waiting <= 4 + 3, "{waiting} wait");
+        }
+        drop((cell, domain));
+        assert_eq!(drops.load(Ordering::Relaxed), 101);
+    }
+}
+
+/// Runs `child` in a child, which has one thread; it must return true.
+#[track_caller]
+fn in_child(child: impl FnOnce() -> bool) {
+    // SAFETY: the child calls what this file promises for children, and ends without
+    // returning. It allocates, which glibc and musl allow after a fork.
+    match unsafe { fork() }.expect("a child") {
+        ForkResult::Child => {
+            // SAFETY: a child that hangs is ended by this.
+            unsafe { libc::alarm(60) };
+            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child));
+            // SAFETY: ends the child at once, without what the parent has registered.
+            unsafe { libc::_exit(i32::from(!outcome.unwrap_or(false))) };
+        }
+        ForkResult::Parent { child } => {
+            let status = waitpid(child, None).expect("the child's end");
+            assert_eq!(status, WaitStatus::Exited(child, 0));
+        }
+    }
+}
+
+/// A lease of the thread that forks holds in both, and ends in both.
+#[test]
+fn a_child_keeps_the_leases_of_its_thread() {
+    let drops = Arc::new(AtomicUsize::new(0));
+    let domain = domain();
+    let cell = domain.cell(Twice::new(1, &drops));
+    let lease = cell.load();
+    let (in_the_child, child_drops) = (&lease, Arc::clone(&drops));
+    in_child(|| {
+        cell.store(domain.share(Twice::new(2, &child_drops)));
+        let held = child_drops.load(Ordering::Relaxed) == 0 && in_the_child.is_whole();
+        // SAFETY: the parent's is in the parent's memory; this is used once.
+        drop(unsafe { std::ptr::read(in_the_child) });
+        held && child_drops.load(Ordering::Relaxed) == 1 && cell.load().is_whole()
+    });
+    cell.store(domain.share(Twice::new(3, &drops)));
+    assert!(lease.is_whole());
+    drop(lease);
+    assert_eq!(drops.load(Ordering::Relaxed), 1);
+}
+
+/// A lease of a thread that the child does not have pins its value there, and nothing else.
+#[test]
+fn a_child_leaks_what_others_held() {
+    let drops = Arc::new(AtomicUsize::new(0));
+    let domain = domain();
+    let cell = domain.cell(Twice::new(1, &drops));
+    let (hold, is_held) = mpsc::channel();
+    let (leave, may_leave) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        let its = &cell;
+        scope.spawn(move || {
+            let lease = its.load();
+            let _ = hold.send(());
+            let _ = may_leave.recv();
+            assert!(lease.is_whole());
+        });
+        is_held.recv().expect("a thread with a lease");
+        in_child(|| {
+            for number in 2..50 {
+                assert!(cell.load().is_whole());
+                cell.store(domain.share(Twice::new(number, &drops)));
+            }
+            domain.flush();
+            drops.load(Ordering::Relaxed) == 47
+        });
+        drop(leave);
+    });
+    cell.store(domain.share(Twice::new(2, &drops)));
+    assert_eq!(drops.load(Ordering::Relaxed), 1);
+}
+
+/// Forks while others shoot down: the child finds no lock held, and goes on.
+#[test]
+fn a_child_of_a_shootdown_goes_on() {
+    let domain = domain();
+    let drops = Arc::new(AtomicUsize::new(0));
+    let cell = domain.cell(Twice::new(0, &drops));
+    let working = AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        /// Also if a child fails.
+        struct End<'a>(&'a AtomicBool);
+
+        impl Drop for End<'_> {
+            fn drop(&mut self) {
+                self.0.store(false, Ordering::Relaxed);
+            }
+        }
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while working.load(Ordering::Relaxed) {
+                    assert!(cell.load().is_whole());
+                    cell.store(domain.share(Twice::new(1, &drops)));
+                }
+            });
+        }
+        let _end = End(&working);
+        for _ in 0..40 {
+            in_child(|| {
+                let other = domain.cell(Twice::new(2, &drops));
+                let before = drops.load(Ordering::Relaxed);
+                for number in 0..20 {
+                    assert!(other.load().is_whole() && cell.load().is_whole());
+                    other.store(domain.share(Twice::new(number, &drops)));
+                }
+                domain.flush();
+                // What the parent's shootdown was at is leaked.
+                drops.load(Ordering::Relaxed) >= before + 20
+            });
+        }
+    });
+    drop(cell);
+    domain.flush();
+    let stats = domain.stats();
+    assert_eq!(stats.made, stats.freed, "{stats:?}");
+}
