@@ -18,6 +18,7 @@
 //! | `percid:aligned` | in the object, which has lines of its own | 0: all |
 //! | `percid:apart` | in an allocation with the other locks | 0, 8, ... 56: an eighth each |
 //! | `percid:apart_aligned` | the same, each on a line of its own | 0: all |
+//! | `thread_local` | in objects of the thread's own, which no writer can reach | |
 //!
 //! Two objects of 48 bytes meet on most lines; eight locks of 8 bytes on every line. A
 //! reader of one then takes the line from the readers of the others, though no lock is
@@ -69,7 +70,12 @@ pub static SUITE: Suite = Suite {
             "1,000 write locks are released",
             "ns",
             1,
-            &[release::PERCID, release::PARKING_LOT, release::STD],
+            &[
+                release::PERCID,
+                release::PARKING_LOT,
+                release::STD,
+                release::OF_THREAD,
+            ],
         ),
         Case::fresh(
             "faults",
@@ -81,6 +87,7 @@ pub static SUITE: Suite = Suite {
                 faults::elapsed::<Aligned>(),
                 faults::elapsed::<Apart>(),
                 faults::elapsed::<ApartAligned>(),
+                faults::OF_THREAD_ELAPSED,
             ],
         ),
         Case::fresh(
@@ -93,6 +100,7 @@ pub static SUITE: Suite = Suite {
                 faults::on_cpu::<Aligned>(),
                 faults::on_cpu::<Apart>(),
                 faults::on_cpu::<ApartAligned>(),
+                faults::OF_THREAD_ON_CPU,
             ],
         ),
         Case::fresh(

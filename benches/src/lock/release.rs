@@ -88,3 +88,11 @@ pub(super) const STD: Fresh = one_by_one!(
         .unwrap_or_else(std::sync::PoisonError::into_inner),
     |it: &std::sync::RwLock<()>| it.try_read().is_ok()
 );
+
+/// Objects of one thread: the floor.
+pub(super) const OF_THREAD: Fresh = one_by_one!(
+    "thread_local",
+    std::cell::RefCell<()>,
+    std::cell::RefCell::borrow_mut,
+    |it: &std::cell::RefCell<()>| it.try_borrow().is_ok()
+);
