@@ -1,35 +1,35 @@
 //! A word of the process's arena that sections add to while its gate is open.
 //!
-//! # Place
+//! # The gate
 //!
-//! | value | the word is | added to by |
-//! | --- | --- | --- |
-//! | 0 | nowhere yet | nobody |
-//! | `0aaa…`, from 2^29 on | at address `a << 3` of stripe 0 | sections, inline |
-//! | `0iii…`, below 2^29 | word `i` of the arena | sections, out of line |
-//! | `1…` | nowhere, and not wanted | nobody |
+//! One word of 64 bits, as [`Placed`] reads it: the high half says where the arena's word
+//! is, the low half below which id sections may add to it inline.
 //!
-//! # Gate
+//! | high | low | the word is | added to by |
+//! | --- | --- | --- | --- |
+//! | 0 | 0 | nowhere yet | nobody |
+//! | `0aaa…` | n | at address `a << 3` of stripe 0 | sections, inline, in stripes below `n` |
+//! | `0aaa…` | 0 | there | nobody |
+//! | `101i…` | 0 | word `i` of the arena | sections, out of line |
+//! | `100i…` | 0 | there | nobody |
+//! | `110…` | 0 | nowhere, and not wanted | nobody |
 //!
-//! | value | |
-//! | --- | --- |
-//! | 0 | closed |
-//! | n | open: the word may be added to in stripes below `n`, which are open, too |
-//!
-//! For inline sections the gate is the limit that they check anyway, inside: it costs them
-//! nothing. Sections out of line, by the arena's own limit, compare it with what they were
-//! entered with. So who closes the gate and fences has all that was ever added in the
-//! stripes, and is alone with them until it is opened again.
+//! For inline sections it is the limit that they check anyway, inside: the gate costs them
+//! nothing, and they need no test for what they find. Sections out of line, by the arena's
+//! own limit, compare the half that is open with what they were entered with. So who
+//! closes the gate and fences has all that was ever added in the stripes, and is alone with
+//! them until it is opened again.
 //!
 //! A section whose id is not below `n` goes out of line, a time or two: `n` is raised there
 //! to what the arena's limit has become. That may be done to any open gate, by anybody.
 //! Before the add: after a put the gate may be gone with its object.
 
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::ptr;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use percid_cid::{Source, backend, fences};
 use percid_rseq::membarrier::{self, BarrierError};
-use percid_rseq::section::{self, ATTEMPTS, Index, MmCid, WordAddress};
+use percid_rseq::section::{self, ATTEMPTS, Index, Placed, WordAddress};
 use percid_rseq::{Preserved, Refusal};
 
 use super::frontier::Kind;
@@ -38,51 +38,47 @@ use super::layout::{Layout, STRIPE_SHIFT};
 use super::operation::Operation;
 use super::process::{self, arena};
 
-const NOT_WANTED: u32 = 1 << 31;
-
-/// The lowest address of stripe 0, divided by 8: stripes lie at 4 GiB or above.
-const LOWEST: u32 = 1 << 29;
-
-const CLOSED: u32 = 0;
-
-/// Open for sections out of line, which have another limit.
-const OPEN: u32 = 1;
+const KIND: u32 = 0b111 << 29;
+const OUT_OF_LINE: u32 = 0b100 << 29;
+const OUT_OF_LINE_OPEN: u32 = 0b101 << 29;
+const NOT_WANTED: u32 = 0b110 << 29;
 
 /// A word in every stripe, and whether sections may add to it.
-pub(crate) struct Gate {
-    place: AtomicU32,
-    gate: AtomicU32,
-}
+pub(crate) struct Gate(AtomicU64);
 
 impl Gate {
     /// Nowhere yet, and so closed.
     pub(crate) const fn new() -> Gate {
-        Gate {
-            place: AtomicU32::new(0),
-            gate: AtomicU32::new(CLOSED),
-        }
+        Gate(AtomicU64::new(At::NEW.packed()))
     }
 
-    /// Where the word is. It stays there from the first opening of the gate on.
-    // Ordering: Relaxed. Who goes there has acquired the open gate, before or in the
-    // section; nobody else goes there.
-    #[inline(always)]
-    fn at(&self) -> u32 {
-        self.place.load(Ordering::Relaxed)
+    fn at(&self, ordering: Ordering) -> At {
+        At::unpacked(self.0.load(ordering))
     }
 
-    /// Adds in a section by the arena's limit, if the gate is as it was.
+    /// The half that says that the gate is open, and what it has to be then.
+    fn open_half(&self, at: At) -> (&AtomicU32, u32) {
+        let (half, expected) = if at.place & OUT_OF_LINE == 0 {
+            (0, at.limit)
+        } else {
+            (1, at.place)
+        };
+        let first = ptr::from_ref(&self.0).cast::<AtomicU32>();
+        // SAFETY: a half of a word that lives as long as this: the low one first, as on all
+        // targets that have sections. Only sections load it.
+        (unsafe { &*first.add(half) }, expected)
+    }
+
+    /// Adds in a section by the arena's limit, if the gate is as it was, and open.
     ///
     /// # Errors
     ///
-    /// `Mismatch` if it is not; anything else says that there is no section to be had.
-    fn add_out_of_line(&self, gate: u32, n: u64) -> Result<(), Refusal> {
-        let (layout, index) = word(self.at()).ok_or(Refusal::Unsupported)?;
-        let add = AddIf {
-            flag: &self.gate,
-            expected: gate,
-            n,
-        };
+    /// `Mismatch` if it is not as it was; anything else says that there is no section to be
+    /// had.
+    fn add_out_of_line(&self, at: At, n: u64) -> Result<(), Refusal> {
+        let (layout, index) = at.word().ok_or(Refusal::Unsupported)?;
+        let (flag, expected) = self.open_half(at);
+        let add = AddIf { flag, expected, n };
         // SAFETY: an open gate has an allocated word, which changes by sections only, or
         // by who has closed the gate, which the section checks, and fenced.
         unsafe { process::run(layout, index, &add) }
@@ -90,42 +86,39 @@ impl Gate {
 
     /// Lets sections of all stripes that are open by now add inline, if the gate is as it
     /// was; what it is now.
-    fn raise(&self, gate: u32) -> u32 {
-        let stripes = arena().published(Kind::Cid);
-        if gate == CLOSED || !is_inline(self.at()) || stripes <= gate {
-            return gate;
+    fn raise(&self, at: At) -> At {
+        let limit = arena().published(Kind::Cid);
+        if at.limit == 0 || limit <= at.limit {
+            return at;
         }
+        let raised = At { limit, ..at };
         // Ordering: Release pairs with the Acquire of sections: the stripes are open.
         // A failure says that somebody else has raised or closed it: Acquire, as there.
-        match self
-            .gate
-            .compare_exchange(gate, stripes, Ordering::Release, Ordering::Acquire)
-        {
-            Ok(_) => stripes,
-            Err(now) => now,
+        match self.0.compare_exchange(
+            at.packed(),
+            raised.packed(),
+            Ordering::Release,
+            Ordering::Acquire,
+        ) {
+            Ok(_) => raised,
+            Err(now) => At::unpacked(now),
         }
     }
 }
 
 impl Gated for Gate {
     fn is_new(&self) -> bool {
-        // Who acts on it looks again under the lock of switches.
-        self.at() == 0
+        // Ordering: Relaxed. Who acts on it looks again under the lock of switches.
+        self.at(Ordering::Relaxed) == At::NEW
     }
 
     #[inline(always)]
     fn add(&self, n: u64) -> bool {
-        let place = self.at();
-        if !is_inline(place) {
-            return false;
-        }
-        let word = WordAddress::from_eighth(place as usize);
-        let index = MmCid { limit: &self.gate };
-        // SAFETY: an inline place is that of an allocated word. The gate, which is the
-        // limit here, is 0 or a number of stripes that are open up to the word and are
-        // never closed; it changes by sections only, or by who has closed the gate and
-        // fenced.
-        unsafe { section::add::<_, STRIPE_SHIFT>(index, word, n) }.is_ok()
+        let index = Placed { at: &self.0 };
+        // SAFETY: below a limit that is not 0 the place is that of an allocated word, in
+        // stripes that are open up to it and are never closed; it changes by sections
+        // only, or by who has closed the gate, which the section checks, and fenced.
+        unsafe { section::add::<_, STRIPE_SHIFT>(index, WordAddress::from_eighth(0), n) }.is_ok()
     }
 
     #[cold]
@@ -133,12 +126,12 @@ impl Gated for Gate {
     fn add_slow(&self, n: u64) -> bool {
         for _ in 0..ATTEMPTS {
             // Ordering: Acquire pairs with the Release of `open`: who sees the gate open
-            // sees the place, and the pages that were opened for it.
-            let gate = self.raise(self.gate.load(Ordering::Acquire));
-            if gate == CLOSED {
+            // sees the pages that were opened for the word.
+            let at = self.raise(self.at(Ordering::Acquire));
+            if !at.is_open() {
                 break;
             }
-            match self.add_out_of_line(gate, n) {
+            match self.add_out_of_line(at, n) {
                 // Nothing of `self` is touched any more: it may have been a put.
                 Ok(()) => return true,
                 // Raised or closed meanwhile.
@@ -150,38 +143,39 @@ impl Gated for Gate {
     }
 
     fn place(&self) -> bool {
-        if let Some((layout, index)) = word(self.at()) {
+        // Ordering: Relaxed, here and below: the lock orders switches, and the Release of
+        // `open` hands on what they did.
+        if let Some((layout, index)) = self.at(Ordering::Relaxed).word() {
             arena().clear(layout, index);
             return true;
         }
         let _errno = Preserved::new();
         let place = if is_possible() { in_arena() } else { None };
-        // Ordering: Relaxed. The gate's Release hands it on.
-        self.place
-            .store(place.unwrap_or(NOT_WANTED), Ordering::Relaxed);
+        let at = At {
+            place: place.unwrap_or(NOT_WANTED),
+            limit: 0,
+        };
+        self.0.store(at.packed(), Ordering::Relaxed);
         place.is_some()
     }
 
     fn is_open(&self) -> bool {
         // Ordering: Relaxed. Exact only for who holds the lock of switches.
-        self.gate.load(Ordering::Relaxed) != CLOSED
+        self.at(Ordering::Relaxed).is_open()
     }
 
     // Ordering: Release pairs with the Acquire of every load of the gate, inside sections
     // and before them: the words are zero, or as they were when it was closed.
     fn open(&self) {
-        let gate = if is_inline(self.at()) {
-            arena().published(Kind::Cid)
-        } else {
-            OPEN
-        };
-        debug_assert!(gate != CLOSED, "an inline place without an open stripe");
-        self.gate.store(gate, Ordering::Release);
+        let at = self.at(Ordering::Relaxed).opened();
+        debug_assert!(at.is_open(), "a gate without a word, or without a stripe");
+        self.0.store(at.packed(), Ordering::Release);
     }
 
     // Ordering: Relaxed. The fence is a full barrier here and on every CPU.
     fn close(&self) {
-        self.gate.store(CLOSED, Ordering::Relaxed);
+        let at = self.at(Ordering::Relaxed).closed();
+        self.0.store(at.packed(), Ordering::Relaxed);
     }
 
     fn fence(&self) -> Result<(), BarrierError> {
@@ -189,7 +183,8 @@ impl Gated for Gate {
     }
 
     fn sum(&self) -> u64 {
-        word(self.at()).map_or(0, |(layout, index)| arena().total(layout, index))
+        let word = self.at(Ordering::Relaxed).word();
+        word.map_or(0, |(layout, index)| arena().total(layout, index))
     }
 }
 
@@ -216,32 +211,76 @@ impl Operation for AddIf<'_> {
 
 impl Drop for Gate {
     fn drop(&mut self) {
-        if let Some((layout, index)) = word(*self.place.get_mut()) {
+        if let Some((layout, index)) = At::unpacked(*self.0.get_mut()).word() {
             arena().free(layout, index);
         }
     }
 }
 
-/// Whether sections are entered with the place as their address.
-#[inline(always)]
-fn is_inline(place: u32) -> bool {
-    place.cast_signed() >= LOWEST.cast_signed()
+/// What a gate says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct At {
+    place: u32,
+    limit: u32,
 }
 
-/// The word at a place.
-fn word(place: u32) -> Option<(Layout<STRIPE_SHIFT>, u32)> {
-    if place == 0 || place & NOT_WANTED != 0 {
-        return None;
+impl At {
+    const NEW: At = At { place: 0, limit: 0 };
+
+    const fn packed(self) -> u64 {
+        Placed::word(self.limit, WordAddress::from_eighth(self.place as usize))
     }
-    let layout = arena()
-        .layout()
-        .expect("a gate with a word comes after the reservation");
-    let index = if is_inline(place) {
-        place - layout.eighth(0)
-    } else {
-        place
-    };
-    Some((layout, index))
+
+    const fn unpacked(at: u64) -> At {
+        At {
+            place: (at >> 32) as u32,
+            limit: at as u32,
+        }
+    }
+
+    fn is_open(self) -> bool {
+        self.limit != 0 || self.place & KIND == OUT_OF_LINE_OPEN
+    }
+
+    /// The same word with its gate open.
+    fn opened(self) -> At {
+        match self.place & KIND {
+            OUT_OF_LINE => At {
+                place: self.place & !KIND | OUT_OF_LINE_OPEN,
+                limit: 0,
+            },
+            OUT_OF_LINE_OPEN | NOT_WANTED => self,
+            _ => At {
+                limit: arena().published(Kind::Cid),
+                ..self
+            },
+        }
+    }
+
+    /// The same word with its gate closed.
+    fn closed(self) -> At {
+        let place = match self.place & KIND {
+            OUT_OF_LINE_OPEN => self.place & !KIND | OUT_OF_LINE,
+            _ => self.place,
+        };
+        At { place, limit: 0 }
+    }
+
+    /// The word, open or closed.
+    fn word(self) -> Option<(Layout<STRIPE_SHIFT>, u32)> {
+        if self.place == 0 || self.place & KIND == NOT_WANTED {
+            return None;
+        }
+        let layout = arena()
+            .layout()
+            .expect("a gate with a word comes after the reservation");
+        let index = if self.place & OUT_OF_LINE == 0 {
+            self.place - layout.eighth(0)
+        } else {
+            self.place & !KIND
+        };
+        Some((layout, index))
+    }
 }
 
 /// The place of a fresh word.
@@ -252,7 +291,11 @@ fn in_arena() -> Option<u32> {
     let inline = layout.low
         && backend().source == Source::MmCid
         && (arena().published(Kind::Cid) > 0 || arena().activate(layout, Kind::Cid, 0));
-    Some(if inline { layout.eighth(index) } else { index })
+    Some(if inline {
+        layout.eighth(index)
+    } else {
+        OUT_OF_LINE | index
+    })
 }
 
 /// Whether there are sections and fences here. Without a fence a gate could never be
