@@ -74,6 +74,13 @@ impl<G: Gated> Core<G> {
         }
     }
 
+    /// Counts in a stripe after all, if that can be. Nothing of `self` is touched after
+    /// that: it may have been a put.
+    fn add_by_cid(&self, n: u64) -> bool {
+        // Once it is closed, as it is for the dead, this is all.
+        self.gate.is_open() && self.gate.add_slow(n)
+    }
+
     /// One reference more, for who has one.
     #[inline(always)]
     pub(crate) fn get(&self) {
@@ -86,7 +93,7 @@ impl<G: Gated> Core<G> {
     #[inline(never)]
     fn get_slow(&self) {
         self.first_use();
-        if !self.gate.add_slow(1) {
+        if !self.add_by_cid(1) {
             // Ordering: Relaxed. The caller has a reference already.
             let before = self.count.fetch_add(1, Ordering::Relaxed);
             check_room(before);
@@ -115,7 +122,7 @@ impl<G: Gated> Core<G> {
     #[inline(never)]
     fn try_get_slow(&self, but: u64) -> bool {
         self.first_use();
-        if self.gate.add_slow(1) {
+        if self.add_by_cid(1) {
             return true;
         }
         // Ordering: Relaxed. The exchange decides.
@@ -150,7 +157,7 @@ impl<G: Gated> Core<G> {
     #[cold]
     #[inline(never)]
     fn put_slow(&self) -> bool {
-        if self.gate.add_slow(1_u64.wrapping_neg()) {
+        if self.add_by_cid(1_u64.wrapping_neg()) {
             return false;
         }
         // Ordering: Release pairs with the fence below, in whoever puts the last one:
