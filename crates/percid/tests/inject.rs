@@ -12,7 +12,7 @@ use percid::{Counter, Operation, Ref, Room, Source, backend};
 use percid_rseq::inject::{POINTS, aborts, disarm, set_delay};
 use percid_rseq::section::{self, Index, WordAddress};
 use percid_rseq::{Refusal, portable};
-use support::{allowed_cpus, handle, pin_to, under_signals};
+use support::{allowed_cpus, handle, pin_to, under_signals, wait_for};
 
 /// Delays are the process's: one test at a time.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -244,9 +244,7 @@ fn kills_against_open_sections() {
                     count.put();
                 }
                 count.kill().unwrap();
-                while releases.load(Ordering::Relaxed) < kill {
-                    std::thread::yield_now();
-                }
+                wait_for("released", || releases.load(Ordering::Relaxed) >= kill);
                 count.reinit().unwrap();
             }
             drop(until);

@@ -6,7 +6,7 @@ use percid::{Domain, Ref, Scope};
 use percid_rseq::testing::unregister_thread;
 
 use crate::a_domain;
-use crate::support::{in_child, panics_end_the_process};
+use crate::support::{in_child, panics_end_the_process, wait_for};
 
 const KILLS: u64 = 3000;
 const GETTERS: u64 = 4;
@@ -121,9 +121,7 @@ fn storm(count: &Ref<fn(), impl Scope>) {
                 _ => {}
             }
             count.kill().unwrap();
-            while RELEASES.load(Ordering::Relaxed) < kill {
-                std::thread::yield_now();
-            }
+            wait_for("released", || RELEASES.load(Ordering::Relaxed) >= kill);
             assert_eq!(RELEASES.load(Ordering::Relaxed), kill);
             count.reinit().unwrap();
         }

@@ -9,7 +9,7 @@ mod seccomp;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
@@ -86,6 +86,16 @@ pub(crate) fn under_signals(signal: i32, mut work: impl FnMut()) -> u64 {
         done.store(true, Ordering::Relaxed);
         times
     })
+}
+
+/// Waits for what others are about to do, and panics when it never comes.
+pub(crate) fn wait_for(what: &str, mut is_done: impl FnMut() -> bool) {
+    const PATIENCE: Duration = Duration::from_secs(60);
+    let start = Instant::now();
+    while !is_done() {
+        assert!(start.elapsed() < PATIENCE, "never {what}");
+        std::thread::yield_now();
+    }
 }
 
 /// Installs a signal handler.
