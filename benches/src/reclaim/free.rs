@@ -26,7 +26,11 @@ const OBJECTS: u64 = 250;
 
 const STALLED_OBJECTS: u64 = 200_000;
 
-const STALLED_WAIT: Duration = Duration::from_millis(100);
+/// How long after the last one it is counted.
+const STALLED_WAIT: Duration = Duration::from_secs(1);
+
+/// What one reader keeps, whatever the way: no more than this is final, for it only falls.
+const FINAL: u64 = 1;
 
 /// The implementation for the case `free`.
 pub(crate) const fn median<R: Reclaiming<Tracked>>() -> Fresh {
@@ -111,6 +115,15 @@ fn middle(times: impl Iterator<Item = u64>) -> f64 {
     times[times.len() / 2] as f64 / 1e3
 }
 
+/// How many are left after [`STALLED_WAIT`].
+fn settled(unfreed: impl Fn() -> u64) -> u64 {
+    let start = Instant::now();
+    while start.elapsed() < STALLED_WAIT && unfreed() > FINAL {
+        thread::sleep(Duration::from_millis(5));
+    }
+    unfreed()
+}
+
 /// The implementation for the case `stalled`.
 pub(crate) const fn stalled<R: Reclaiming<Tracked>>() -> Fresh {
     Fresh {
@@ -139,10 +152,9 @@ pub(crate) const fn stalled<R: Reclaiming<Tracked>>() -> Fresh {
                 });
                 let _ = is_inside.recv();
                 (1..=STALLED_OBJECTS).for_each(|number| object.replace(tracked(number)));
-                thread::sleep(STALLED_WAIT);
-                let freed = freed.load(Ordering::Relaxed);
+                let unfreed = settled(|| STALLED_OBJECTS - freed.load(Ordering::Relaxed));
                 drop(leave);
-                Ok((STALLED_OBJECTS - freed) as f64)
+                Ok(unfreed as f64)
             })
         },
     }
@@ -163,8 +175,7 @@ pub(crate) const fn copied_stalled() -> Fresh {
                     });
                 });
                 (1..=STALLED_OBJECTS).for_each(|number| object.replace(number));
-                thread::sleep(STALLED_WAIT);
-                let unfreed = CopyCell::<u64>::unfreed();
+                let unfreed = settled(CopyCell::<u64>::unfreed);
                 drop(leave);
                 Ok(unfreed as f64)
             })

@@ -7,7 +7,7 @@
 //! | `swap` | every thread replaces the object by a new one and retires the old one |
 //! | `switch` | pairs of threads wake each other by pipes, and each reads the object when it runs: there and back |
 //! | `free` | microseconds from retirement to drop, replaced every millisecond under two busy readers |
-//! | `stalled` | objects that are not freed of 200,000, while one reader stays inside, 0.1 s after the last |
+//! | `stalled` | objects that are not freed of 200,000, while one reader stays inside, 1 s after the last |
 //!
 //! | implementation | the object is |
 //! | --- | --- |

@@ -118,6 +118,21 @@ impl Room {
         self.words.in_sections()
     }
 
+    /// Whether a word is one of this room's, in whatever stripe: for who kept where it is.
+    ///
+    /// ```
+    /// use percid::Room;
+    ///
+    /// let (one, other) = (Room::try_new(8)?, Room::try_new(8)?);
+    /// let word = &one.fallback()?.words()[3];
+    /// assert!(one.holds(word) && !other.holds(word));
+    /// # Ok::<(), percid::ArenaError>(())
+    /// ```
+    #[must_use]
+    pub fn holds(&self, word: *const AtomicU64) -> bool {
+        self.words.holds(word)
+    }
+
     /// Where sections find a word and those after it, for a fast path to keep beside what
     /// it works on.
     ///

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use std::time::Duration;
 
-use percid_shootdown::{Guard, ReclaimDomain, Reclaimer};
-use support::{Destroyed, Tracked, retire};
+use percid_shootdown::{Bound, Guard, ReclaimDomain, Reclaimer};
+use support::{Destroyed, Noted, Tracked, retire};
 
 #[test]
 fn a_guard_holds_what_was_retired_while_it_lived() {
@@ -72,7 +72,9 @@ fn guards_nest_beyond_the_seats_and_end_in_any_order() {
 /// As ten thousand tasks would: a guard is an address, and the domain knows none of them.
 #[test]
 fn ten_thousand_guards_are_what_their_holders_keep() {
-    assert_eq!(size_of::<Guard<'_>>(), 8);
+    // In debug builds it knows who entered it, too.
+    let most = if cfg!(debug_assertions) { 16 } else { 8 };
+    assert_eq!(size_of::<Guard<'_>>(), most);
     let domain = ReclaimDomain::new();
     let guards: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..4)
@@ -273,4 +275,68 @@ fn readers_find_the_living_only() {
     assert_eq!(destroyed.count(), WRITERS as u64 * SWAPS);
     // SAFETY: the last one, which nobody reads any more.
     unsafe { Tracked::destroy(current.into_inner()) };
+}
+
+#[test]
+#[cfg(debug_assertions)]
+fn who_waits_for_its_own_guard_is_told_so() {
+    for counted in [false, true] {
+        let domain = ReclaimDomain::new();
+        let guard = match counted {
+            true => domain.enter_counted(),
+            false => domain.enter(),
+        };
+        let waited = catch_unwind(AssertUnwindSafe(|| domain.synchronize()));
+        let panic = waited.expect_err("it would wait for ever");
+        let message = panic.downcast::<&str>().expect("a message");
+        assert!(message.contains("its own guard"), "{message}");
+        drop(guard);
+        domain.synchronize();
+    }
+}
+
+#[test]
+fn a_guard_that_was_sent_away_is_waited_for() {
+    let domain = ReclaimDomain::new();
+    std::thread::scope(|scope| {
+        let guard = domain.enter();
+        scope.spawn(move || {
+            std::thread::sleep(Duration::from_millis(20));
+            drop(guard);
+        });
+        domain.synchronize();
+    });
+    assert_eq!(domain.stats().holding, 0);
+}
+
+#[test]
+fn a_domain_knows_its_guards() {
+    let (mine, other) = (ReclaimDomain::new(), ReclaimDomain::new());
+    for guard in [mine.enter(), mine.enter_counted()] {
+        assert!(mine.is_entered_by(&guard));
+        assert!(!other.is_entered_by(&guard));
+    }
+    // One that was never used knows none.
+    assert!(!other.is_entered_by(&mine.enter()));
+}
+
+#[test]
+fn a_guard_of_another_domain_opens_nothing() {
+    let (mine, other) = (ReclaimDomain::new(), ReclaimDomain::new());
+    let destroyed = Destroyed::new();
+    let bound = Bound::new(&mine, Noted(destroyed.clone()));
+    for foreign in [other.enter(), other.enter_counted()] {
+        let opened = catch_unwind(AssertUnwindSafe(|| bound.load(&foreign).is_some()));
+        assert!(opened.is_err(), "read under a guard that does not hold it");
+    }
+    let guard = mine.enter();
+    assert!(bound.load(&guard).is_some());
+    bound.replace(Some(Noted(destroyed.clone())));
+    drop(bound);
+    mine.flush();
+    assert_eq!(destroyed.count(), 0, "held by the guard");
+    drop(guard);
+    mine.barrier();
+    assert_eq!(destroyed.count(), 2);
+    assert!(Bound::<String>::null(&mine).load(&mine.enter()).is_none());
 }

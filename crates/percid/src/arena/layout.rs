@@ -91,6 +91,13 @@ impl<const SHIFT: u32> Layout<SHIFT> {
         WordAddress::from_eighth(self.base / 8 + index as usize)
     }
 
+    /// The number, in its stripe, of the word at an address; nothing outside of the stripes.
+    pub(super) fn index_of(&self, address: usize) -> Option<u32> {
+        let distance = address.checked_sub(self.base)?;
+        let in_stripe = distance & (Self::BYTES - 1);
+        (distance < self.reserved()).then_some((in_stripe / 8) as u32)
+    }
+
     /// The same as a handle; only if the layout is `low`.
     pub(super) fn eighth(&self, index: u32) -> u32 {
         debug_assert!(self.low);
@@ -183,5 +190,10 @@ mod tests {
         .to_vec();
         assert_eq!(starts, [0, 2, 3, 4, 5]);
         assert_eq!(layout.reserved() >> STRIPE_SHIFT, 6);
+        let word = |stripe| layout.stripe(stripe) + 7 * 8;
+        assert_eq!(layout.index_of(word(Stripe::Cid(0))), Some(7));
+        assert_eq!(layout.index_of(word(Stripe::Thread(1))), Some(7));
+        assert_eq!(layout.index_of(layout.base() - 8), None);
+        assert_eq!(layout.index_of(layout.base() + layout.reserved()), None);
     }
 }

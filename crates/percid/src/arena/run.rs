@@ -134,6 +134,16 @@ impl Run {
         }
     }
 
+    /// Whether an address is that of one of the words, in whatever stripe.
+    pub(crate) fn holds(&self, word: *const AtomicU64) -> bool {
+        self.handle.place().is_some_and(|place| {
+            let (layout, first) = in_arena(place);
+            layout
+                .index_of(word.addr())
+                .is_some_and(|index| (first..first + self.words).contains(&index))
+        })
+    }
+
     /// Where sections reach the first word inline; `None` where they do not.
     pub(crate) fn in_sections(&self) -> Option<WordAddress> {
         self.place_now().ok()?;

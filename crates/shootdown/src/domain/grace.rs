@@ -374,3 +374,33 @@ impl ReclaimDomain {
         all
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A thread of a parent may have been between the two words of a choice.
+    #[test]
+    fn whoever_takes_the_lock_over_ends_a_choice_that_was_half_made() {
+        let looks: [fn(&ReclaimDomain); 3] = [
+            |domain| assert_eq!(domain.stats().holding, 0),
+            |domain| drop(domain.enter_counted()),
+            |domain| domain.flush(),
+        ];
+        for (number, look) in looks.into_iter().enumerate() {
+            let domain = ReclaimDomain::new();
+            drop(domain.enter());
+            domain.grace.hold_as_an_ancestor();
+            if domain.part.leads() {
+                domain.part.lead_to(&domain.room, part_of(other(FIRST)));
+            } else if domain.is_open() {
+                domain.chosen.0.store(other(FIRST), Ordering::Release);
+            }
+            look(&domain);
+            domain.synchronize();
+            let phase = domain.phase.load(Ordering::Relaxed);
+            assert_eq!(domain.chosen().unwrap_or(phase), phase, "{number}");
+            assert_eq!(domain.stats().holding, 0);
+        }
+    }
+}

@@ -4,6 +4,9 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use super::ReclaimDomain;
+#[cfg(debug_assertions)]
+use super::inside::Entered;
 use crate::counted;
 
 /// Marks the address of a count; seats and counts are words, so their addresses have room.
@@ -26,7 +29,8 @@ const COUNTED: usize = 1;
 ///
 /// # Cost
 ///
-/// Leaving is one plain store. A guard is eight bytes and owns nothing.
+/// Leaving is one plain store. A guard is eight bytes and owns nothing; in debug builds
+/// sixteen, for it knows there who entered it.
 ///
 /// # Panics, threads that end, and guards that are forgotten
 ///
@@ -38,6 +42,8 @@ const COUNTED: usize = 1;
 pub struct Guard<'d, B = ()> {
     /// Address of the seat, or of the count with [`COUNTED`] added.
     place: usize,
+    #[cfg(debug_assertions)]
+    entered: Entered,
     life: PhantomData<&'d AtomicU64>,
     brand: PhantomData<fn() -> B>,
 }
@@ -45,25 +51,35 @@ pub struct Guard<'d, B = ()> {
 impl<'d, B> Guard<'d, B> {
     /// # Safety
     ///
-    /// A seat that was claimed for this guard, and that stays for `'d`.
+    /// A seat of the domain that was claimed for this guard.
     #[inline(always)]
-    pub(super) unsafe fn seated(seat: *mut u64) -> Self {
+    pub(super) unsafe fn seated(domain: &'d ReclaimDomain, seat: *mut u64) -> Self {
         // SAFETY: a seat is a word. Told, the compiler looks for no count when it is left.
         unsafe { core::hint::assert_unchecked(seat.addr() & COUNTED == 0) };
+        Guard::at(domain, seat.expose_provenance())
+    }
+
+    /// A count of the domain that was raised for this guard.
+    pub(super) fn counted(domain: &'d ReclaimDomain, count: &'d AtomicU64) -> Self {
+        Guard::at(domain, count.as_ptr().expose_provenance() | COUNTED)
+    }
+
+    #[inline(always)]
+    fn at(domain: &'d ReclaimDomain, place: usize) -> Self {
+        #[cfg(not(debug_assertions))]
+        let _ = domain;
         Guard {
-            place: seat.expose_provenance(),
+            place,
+            #[cfg(debug_assertions)]
+            entered: Entered::now(domain),
             life: PhantomData,
             brand: PhantomData,
         }
     }
 
-    /// A count that was raised for this guard.
-    pub(super) fn counted(count: &'d AtomicU64) -> Self {
-        Guard {
-            place: count.as_ptr().expose_provenance() | COUNTED,
-            life: PhantomData,
-            brand: PhantomData,
-        }
+    /// The seat or the count.
+    pub(super) fn word(&self) -> *const AtomicU64 {
+        core::ptr::with_exposed_provenance(self.place & !COUNTED)
     }
 
     /// The same section, as one of a brand's domain.
@@ -73,10 +89,12 @@ impl<'d, B> Guard<'d, B> {
     /// It is of the domain of that brand.
     #[inline(always)]
     pub(crate) unsafe fn branded<C>(self) -> Guard<'d, C> {
-        let place = self.place;
-        core::mem::forget(self);
+        let this = core::mem::ManuallyDrop::new(self);
         Guard {
-            place,
+            place: this.place,
+            #[cfg(debug_assertions)]
+            // SAFETY: moved out of what is not dropped.
+            entered: unsafe { core::ptr::read(&raw const this.entered) },
             life: PhantomData,
             brand: PhantomData,
         }

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `stripe` | what a domain has in each stripe, and the sections that touch it |
 //! | `guard` | what a reader holds |
+//! | `inside` | debug builds: who waits for its own guard is told so |
 //! | `grace` | when what was retired may be freed, and why |
 //! | `retired` | destructors |
 //! | `pace` | how much is retired before a grace period begins |
@@ -14,6 +15,8 @@
 mod checker;
 mod grace;
 mod guard;
+#[cfg(debug_assertions)]
+mod inside;
 mod pace;
 mod reclaimer;
 mod retired;
@@ -137,6 +140,11 @@ pub struct ReclaimDomain {
     late: ForkLock<Vec<Retired>>,
 }
 
+/// Turns of a wait, about a second, after which a thread is asked whether it waits for
+/// itself.
+#[cfg(debug_assertions)]
+const IN_VAIN: u32 = 1800;
+
 thread_local! {
     /// Whether this thread runs destructors: then one that retires does not run others.
     static DESTROYING: Cell<bool> = const { Cell::new(false) };
@@ -180,7 +188,7 @@ impl ReclaimDomain {
         // SAFETY: the part leads to seats: 0, or their guards'.
         match unsafe { self.part.run(&Seat) } {
             // SAFETY: claimed; the room stays for as long as the domain.
-            Ok(seat) => unsafe { Guard::seated(seat) },
+            Ok(seat) => unsafe { Guard::seated(self, seat) },
             Err(_) => self.enter_slow(),
         }
     }
@@ -199,7 +207,7 @@ impl ReclaimDomain {
         };
         match seat {
             // SAFETY: as in `enter`.
-            Ok(seat) => unsafe { Guard::seated(seat) },
+            Ok(seat) => unsafe { Guard::seated(self, seat) },
             Err(_) => self.enter_counted(),
         }
     }
@@ -211,9 +219,27 @@ impl ReclaimDomain {
             Ok(stripe) => &stripe.words()[..2],
             Err(_) => &self.crowd,
         };
-        Guard::counted(counted::raise(&self.phase, |phase| {
-            &counts[stripe::count_of(phase)]
-        }))
+        let count = counted::raise(&self.phase, |phase| &counts[stripe::count_of(phase)]);
+        Guard::counted(self, count)
+    }
+
+    /// Whether a guard is of this domain.
+    ///
+    /// ```
+    /// use percid_shootdown::ReclaimDomain;
+    ///
+    /// let (routes, users) = (ReclaimDomain::new(), ReclaimDomain::new());
+    /// let guard = routes.enter();
+    /// assert!(routes.is_entered_by(&guard) && !users.is_entered_by(&guard));
+    /// ```
+    ///
+    /// # Cost
+    ///
+    /// A few loads; it is told by where the guard's word is.
+    #[must_use]
+    pub fn is_entered_by<B>(&self, guard: &Guard<'_, B>) -> bool {
+        let word = guard.word();
+        self.room.holds(word) || self.crowd.as_ptr_range().contains(&word)
     }
 
     /// Has `destroy` called with `object` once no reader can reach it any more: never in
@@ -312,12 +338,12 @@ impl ReclaimDomain {
     ///
     /// # Panics
     ///
-    /// If its destructor panics, or one of an earlier batch.
+    /// If its destructor panics, or as [`synchronize`](Self::synchronize): the object leaks
+    /// then. Called inside a guard of the same domain it waits for itself, for ever.
     ///
     /// # Safety
     ///
-    /// As [`retire_with`](Self::retire_with), and the caller is not inside a guard of this
-    /// domain: it would wait for itself, for ever.
+    /// As [`retire_with`](Self::retire_with).
     pub unsafe fn retire_now(&self, object: *mut u8, destroy: unsafe fn(*mut u8)) {
         self.synchronize();
         // SAFETY: all who could have found it have left.
@@ -343,7 +369,8 @@ impl ReclaimDomain {
     ///
     /// # Panics
     ///
-    /// If a destructor panics that runs meanwhile.
+    /// If a destructor panics that runs meanwhile. In debug builds, after about a second, if
+    /// a guard still exists that the calling thread has entered, wherever it is by now.
     pub fn synchronize(&self) {
         let number = self.next_number();
         self.wait(number, || self.has_ended(number));
@@ -354,7 +381,7 @@ impl ReclaimDomain {
     ///
     /// # Panics
     ///
-    /// If a destructor panics that runs meanwhile.
+    /// As [`synchronize`](Self::synchronize).
     pub fn barrier(&self) {
         let number = self.next_number();
         self.wait(number, || self.has_destroyed(number));
@@ -364,13 +391,19 @@ impl ReclaimDomain {
     fn wait(&self, number: u64, is_so: impl Fn() -> bool) {
         let mut turn = 0;
         while !is_so() {
+            #[cfg(debug_assertions)]
+            assert!(
+                turn != IN_VAIN || !inside::is_inside(self),
+                "a thread waits for readers inside its own guard of the same domain: it would \
+                 wait for itself, for ever"
+            );
             self.destroy(self.advance(!self.has_ended(number)));
             // Readers may be asleep: ask less and less often.
             match turn {
                 0..256 => spin_once(turn),
                 _ => thread::sleep(Duration::from_micros(u64::from(turn.min(1256) - 255))),
             }
-            turn += 1;
+            turn = turn.saturating_add(1);
         }
     }
 

@@ -374,7 +374,7 @@ impl<'g, T: 'static, B: Brand> Guarded<'g, T, B> {
 /// # Safety
 ///
 /// A box that nobody has any more.
-unsafe fn destroy<T>(object: *mut u8) {
+pub(super) unsafe fn destroy<T>(object: *mut u8) {
     // SAFETY: the caller's contract.
     drop(unsafe { Box::from_raw(object.cast::<T>()) });
 }

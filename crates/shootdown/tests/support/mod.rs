@@ -57,6 +57,15 @@ impl Tracked {
     }
 }
 
+/// The same for owners: notes its drop.
+pub(crate) struct Noted(pub(crate) Destroyed);
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        self.0.0.fetch_add(1, Ordering::Release);
+    }
+}
+
 /// Retires so many objects that nobody has ever found.
 pub(crate) fn retire(domain: &ReclaimDomain, destroyed: &Destroyed, count: u64) {
     for _ in 0..count {
