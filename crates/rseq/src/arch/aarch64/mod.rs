@@ -8,8 +8,13 @@
 //! Conditional branches reach one megabyte only, so unlike on x86-64 all but the
 //! abort handler stays beside the section.
 
+#[path = "../operands.rs"]
+#[macro_use]
+mod operands;
 #[macro_use]
 mod section;
+#[macro_use]
+mod copying;
 #[macro_use]
 mod bodies;
 #[path = "../operations/mod.rs"]

@@ -12,8 +12,13 @@
 //! The last two cost so much because that processor forwards a store to the next
 //! load at rename, in no time, only for the plain forms.
 
+#[path = "../operands.rs"]
+#[macro_use]
+mod operands;
 #[macro_use]
 mod section;
+#[macro_use]
+mod copying;
 #[macro_use]
 mod bodies;
 #[path = "../operations/mod.rs"]

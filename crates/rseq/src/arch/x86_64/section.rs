@@ -255,44 +255,6 @@ macro_rules! section {
     };
 }
 
-/// Adds the operands of the index, and those of test builds.
-macro_rules! with_operands {
-    (mm_cid($at:expr) [$($template:tt)*] $($operands:tt)*) => {
-        with_first!(
-            [$($template)*]
-            limit = in(reg) $at.limit.as_ptr(),
-            mm_cid = const offset_of!(Area, mm_cid),
-            $($operands)*
-        )
-    };
-    (placed($at:expr) [$($template:tt)*] $($operands:tt)*) => {
-        with_first!(
-            [$($template)*]
-            limit = in(reg) $at.at.as_ptr(),
-            mm_cid = const offset_of!(Area, mm_cid),
-            $($operands)*
-        )
-    };
-    (table($at:expr) [$($template:tt)*] $($operands:tt)*) => {
-        with_first!(
-            [$($template)*]
-            table = in(reg) $at.slots,
-            slots = const SLOTS,
-            $($operands)*
-        )
-    };
-    (registered($at:expr) [$($template:tt)*] $($operands:tt)*) => {
-        with_first!([$($template)*] $($operands)*)
-    };
-    (cpu_id($at:expr) [$($template:tt)*] $($operands:tt)*) => {
-        with_first!(
-            [$($template)*]
-            limit = in(reg) $at.limit.as_ptr(),
-            $($operands)*
-        )
-    };
-}
-
 #[cfg(percid_compare_twice)]
 macro_rules! with_first {
     ([$($template:tt)*] $($operands:tt)*) => {
@@ -304,20 +266,6 @@ macro_rules! with_first {
 macro_rules! with_first {
     ($($everything:tt)*) => {
         with_delays!($($everything)*)
-    };
-}
-
-#[cfg(percid_inject)]
-macro_rules! with_delays {
-    ([$($template:tt)*] $($operands:tt)*) => {
-        asm!($($template)* delay = out(reg) _, delays = sym crate::inject::DELAYS, $($operands)*)
-    };
-}
-
-#[cfg(not(percid_inject))]
-macro_rules! with_delays {
-    ([$($template:tt)*] $($operands:tt)*) => {
-        asm!($($template)* $($operands)*)
     };
 }
 
