@@ -102,9 +102,11 @@ impl Counter {
 impl Counter<Domain> {
     /// A counter at zero, sharded by the ids of a domain.
     ///
-    /// It keeps the domain alive. An add costs two loads more than one to a counter of
-    /// the process, and the memory of a word grows with the ids of the domain. In the
-    /// process's own domain a counter from [`new`](Counter::new) is smaller and faster.
+    /// It keeps the domain alive. An add is one section by the domain's table, with as many
+    /// loads as one to a counter of the process, and the memory of a word grows with the ids
+    /// of the domain. The counter itself is larger, for it keeps the addresses of the table
+    /// and of its word; in the process's own domain one from [`new`](Counter::new) is smaller
+    /// and faster.
     ///
     /// ```
     /// use percid::{Bound, Counter, Domain};
