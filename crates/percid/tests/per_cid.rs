@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::thread;
 
-use percid::{PerCid, PerCidError};
+use percid::{Bound, Domain, PerCid, PerCidError, Scope};
 
 use support::{handle, under_signals};
 
@@ -20,13 +20,32 @@ struct Sum(u64, u64);
 
 #[test]
 fn sums_are_exact_and_never_seen_half_done() {
+    exact_and_never_half_done(PerCid::new(Sum::default), || ());
+}
+
+/// The ids of a domain move between CPUs, with the values that they lead to; one id is
+/// robbed of its holder all the time.
+#[test]
+fn so_they_are_in_domains() {
+    for bound in [Bound::Strict, Bound::Relaxed, Bound::At(1)] {
+        let domain = Domain::builder().bound(bound).build().expect("a domain");
+        let sums = PerCid::in_domain(&domain, Sum::default).expect("memory");
+        exact_and_never_half_done(sums, || domain.join());
+        assert_eq!(percid::domain_arena_stats(&domain).words, 0);
+    }
+}
+
+fn exact_and_never_half_done<I: Fn() -> Sum + Sync, S: Scope, J>(
+    sums: PerCid<Sum, I, S>,
+    join: impl Fn() -> J + Sync,
+) {
     const THREADS: u64 = 4;
     const TURNS: u64 = 5_000;
-    let sums = PerCid::new(Sum::default);
     let torn = AtomicU64::new(0);
     thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| {
+                let _joined = join();
                 for turn in 0..TURNS {
                     let outcome = sums.with(|sum| {
                         torn.fetch_add(u64::from(sum.0 != sum.1), Ordering::Relaxed);

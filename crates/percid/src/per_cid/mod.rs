@@ -33,15 +33,16 @@ use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, compiler_fence};
 use std::thread;
 
-use percid_cid::fence;
+use percid_cid::{Domain, fence};
 use percid_rseq::Refusal;
 use percid_rseq::membarrier::BarrierError;
 use percid_rseq::section::{self, Index, WordAddress};
 
 use self::entered::Entered;
-use crate::arena::{Operation, StripeOwner};
+use crate::arena::{ArenaError, Operation, StripeOwner};
 use crate::magazine::Control;
 use crate::room::Room;
+use crate::scope::{Process, Scope};
 
 /// The word of a stripe that says who has its instance: 0, or a generation.
 const LOCK: usize = 0;
@@ -95,8 +96,8 @@ const PLACE: usize = 1;
 /// changed: nobody sees them again, not even to drop them, and
 /// [`for_each`](PerCid::for_each) says how many there are. (A child of a raw `clone` does not
 /// know, and waits for them.)
-pub struct PerCid<T, I: Fn() -> T = fn() -> T> {
-    room: Room,
+pub struct PerCid<T, I: Fn() -> T = fn() -> T, S: Scope = Process> {
+    room: Room<S>,
     make: I,
     /// Whether somebody walks over all values.
     want: AtomicU32,
@@ -113,9 +114,9 @@ struct Instance<T> {
 }
 
 // SAFETY: a value is handed to one thread at a time, so it need not be `Sync`; the rest is.
-unsafe impl<T: Send, I: Fn() -> T + Sync> Sync for PerCid<T, I> {}
+unsafe impl<T: Send, I: Fn() -> T + Sync, S: Scope> Sync for PerCid<T, I, S> {}
 // SAFETY: the values go where this goes.
-unsafe impl<T: Send, I: Fn() -> T + Send> Send for PerCid<T, I> {}
+unsafe impl<T: Send, I: Fn() -> T + Send, S: Scope> Send for PerCid<T, I, S> {}
 
 /// Why a value could not be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -188,7 +189,39 @@ impl<T, I: Fn() -> T> PerCid<T, I> {
             spare: AtomicPtr::new(ptr::null_mut()),
         }
     }
+}
 
+impl<T, I: Fn() -> T> PerCid<T, I, Domain> {
+    /// Values by the ids of a domain, which they keep alive: as many as the domain uses.
+    ///
+    /// ```
+    /// use percid::{Bound, Domain, PerCid};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let pool = Domain::builder().bound(Bound::Strict).build()?;
+    /// let buffers = PerCid::in_domain(&pool, Vec::<u8>::new)?;
+    /// let _joined = pool.join();
+    /// buffers.with(|buffer| buffer.extend(b"abc"))?;
+    /// assert_eq!(buffers.into_iter().map(|one| one.len()).sum::<usize>(), 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses the memory, or all words of the domain are in use.
+    pub fn in_domain(domain: &Domain, make: I) -> Result<PerCid<T, I, Domain>, ArenaError> {
+        Ok(PerCid {
+            room: Room::in_domain(domain, 2)?,
+            make,
+            want: AtomicU32::new(0),
+            walking: Control::new(),
+            spare: AtomicPtr::new(ptr::null_mut()),
+        })
+    }
+}
+
+impl<T, I: Fn() -> T, S: Scope> PerCid<T, I, S> {
     /// Calls a function with the value of the current cid, or with a spare one if that is in
     /// use. It is the caller's until the function returns, wherever the thread goes.
     ///
@@ -398,7 +431,7 @@ impl<T, I: Fn() -> T> PerCid<T, I> {
 }
 
 /// All values, in no order.
-impl<T, I: Fn() -> T> IntoIterator for PerCid<T, I> {
+impl<T, I: Fn() -> T, S: Scope> IntoIterator for PerCid<T, I, S> {
     type Item = T;
     type IntoIter = std::vec::IntoIter<T>;
 
@@ -407,13 +440,13 @@ impl<T, I: Fn() -> T> IntoIterator for PerCid<T, I> {
     }
 }
 
-impl<T, I: Fn() -> T> Drop for PerCid<T, I> {
+impl<T, I: Fn() -> T, S: Scope> Drop for PerCid<T, I, S> {
     fn drop(&mut self) {
         drop(self.take_all());
     }
 }
 
-impl<T, I: Fn() -> T> fmt::Debug for PerCid<T, I> {
+impl<T, I: Fn() -> T, S: Scope> fmt::Debug for PerCid<T, I, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PerCid")
             .field("cids", &self.cids().count())
@@ -443,7 +476,7 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     /// Waits for another walk. Not for one of this very thread: that is `Entered`.
-    fn begin<T, I: Fn() -> T>(cells: &'a PerCid<T, I>) -> Walk<'a> {
+    fn begin<T, I: Fn() -> T, S: Scope>(cells: &'a PerCid<T, I, S>) -> Walk<'a> {
         let walking = loop {
             match cells.walking.try_hold() {
                 Some(walking) => break walking,
