@@ -80,7 +80,7 @@ fn per_sleeper(work: fn(), after: impl FnOnce()) -> Result<f64, Error> {
     };
     // Stacks and what a thread brings are used again by the next thousand; the heap has
     // grown as far as that takes it after some of them.
-    for _ in 0..6 {
+    for _ in 0..12 {
         memory(|| {}, &mut || {})?;
     }
     let before = memory(|| {}, &mut || {})?;
