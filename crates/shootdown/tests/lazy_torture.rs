@@ -2,8 +2,8 @@
 //! when it is read, and overwritten when it is dropped; its domain looks at all slots after
 //! every shootdown, fills what is dead with a pattern, and keeps it for a while.
 //!
-//! That faults of the protocol show is the checker's business, which has the negative
-//! controls: a fence that aborts no section, no fence, the simple slot.
+//! That faults of the protocol show is the checker's business, and that of `torture`, which
+//! has the negative controls: no fence, the simple slot.
 #![cfg(target_os = "linux")]
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};

@@ -88,7 +88,8 @@ impl<'a> Real<'a> {
 
     fn batch(&mut self) {
         let first = self.home.dying.take();
-        let objects = length(first);
+        // SAFETY: the list was taken as a whole, and nobody frees what is on it.
+        let objects = unsafe { length(first) };
         self.home
             .waiting
             .fetch_sub(objects.cast_signed(), Ordering::SeqCst);
@@ -117,8 +118,12 @@ impl<'a> Real<'a> {
         // SAFETY: locked.
         let working = unsafe { self.working() };
         let first = core::mem::take(&mut working.batch);
-        let objects = length(first);
-        append(&mut working.parked, first);
+        // SAFETY: both lists are of who has the lock; what is on them has not had its own
+        // mark lowered yet.
+        let objects = unsafe {
+            append(&mut working.parked, first);
+            length(first)
+        };
         working.parked_marks.append(&mut working.marks);
         // After the marks. What waits already waits a little longer.
         working.since = Some(Barriers::process().point());
@@ -159,13 +164,17 @@ fn objects_may_wait(home: &Home) -> bool {
 }
 
 /// The objects from one on, by their links.
-// SAFETY (of the callers): on a list that is the caller's, and alive by their own marks.
-fn objects(first: u64) -> impl Iterator<Item = &'static Header> {
+///
+/// # Safety
+///
+/// They are on a list that is the caller's, and alive by their own marks for as long as the
+/// iterator is used.
+unsafe fn objects(first: u64) -> impl Iterator<Item = &'static Header> {
     let mut next = first;
     core::iter::from_fn(move || {
         let object = Object(next);
         (object.0 != NONE).then(|| {
-            // SAFETY: see above.
+            // SAFETY: the caller's contract.
             let header = unsafe { Header::named(object) };
             next = header.next.load(Ordering::Relaxed);
             header
@@ -173,13 +182,22 @@ fn objects(first: u64) -> impl Iterator<Item = &'static Header> {
     })
 }
 
-fn length(first: u64) -> u64 {
-    objects(first).count() as u64
+/// # Safety
+///
+/// As [`objects`].
+unsafe fn length(first: u64) -> u64 {
+    // SAFETY: the caller's contract.
+    unsafe { objects(first) }.count() as u64
 }
 
 /// Puts a list behind another.
-fn append(list: &mut u64, first: u64) {
-    match objects(*list).last() {
+///
+/// # Safety
+///
+/// As [`objects`], for both.
+unsafe fn append(list: &mut u64, first: u64) {
+    // SAFETY: the caller's contract.
+    match unsafe { objects(*list) }.last() {
         None => *list = first,
         Some(last) => last.next.store(first, Ordering::Relaxed),
     }

@@ -7,6 +7,7 @@
 
 mod copies;
 mod disturbance;
+mod leases;
 mod sections;
 mod slots;
 
