@@ -15,6 +15,12 @@
 //! In `flow` the second of two threads frees what the first allocates; alone, a thread frees
 //! its own, 512 at a time. They hand over through a bounded ring of their own and let the
 //! other have the CPU when it is full or empty, whoever the peer is.
+//! The ring and the objects' lines alone, with nothing allocated, took 7.5 ns of 8.3 on the
+//! machine where that was tried (Zen 4, two cores): the rest is the peer's.
+//!
+//! A pair of sections cannot take a quarter of what the fastest queue takes with one thread:
+//! on that machine a queue took 4.5 ns, a thread-local vector 2.2, and the two sections bare,
+//! without a look at registration, gate and handle, 2.3.
 
 mod flow;
 mod memory;
