@@ -2,36 +2,16 @@
 
 use core::fmt;
 use core::marker::PhantomData;
-use core::sync::atomic::{AtomicU64, Ordering};
-use core::time::Duration;
 use std::sync::Arc;
 
 use percid_rseq::section;
 
+use super::builder::{DomainBuilder, PERIOD};
 use super::live::{Admission, AttachError, Config, DomainStats, Ids, Inner, Mark, Memory, Stripes};
 use super::policy::Policy;
 use super::protocol::Attempts;
 use crate::backend::tables;
-use crate::{Source, backend, possible_cids};
-
-/// How many ids a domain hands out at most.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Bound {
-    /// As many as threads have [joined](Domain::join). A thread that has not joined
-    /// uses an id that is free or its CPU's, takes none from others, and works on the
-    /// fallback where that is not enough.
-    Strict,
-    /// As many as CPUs were used within a period. Nobody needs to join, and nobody
-    /// steals; but one thread that roams all CPUs within a period uses an id on each.
-    #[default]
-    Relaxed,
-    /// This many.
-    At(u32),
-}
-
-/// The period between scans that nobody chose.
-const PERIOD: Duration = Duration::from_millis(100);
+use crate::{Source, backend};
 
 /// A set of structures that share one space of ids, narrower than the process.
 ///
@@ -114,11 +94,11 @@ impl Domain {
     /// Begins a domain of its own.
     #[must_use]
     pub fn builder() -> DomainBuilder {
-        DomainBuilder {
-            bound: Bound::default(),
-            period: PERIOD,
-            policy: Policy::default(),
-        }
+        DomainBuilder::new()
+    }
+
+    pub(super) fn own(inner: Inner) -> Domain {
+        Domain(Handle::Own(Arc::new(inner)))
     }
 
     fn inner(&self) -> &Inner {
@@ -142,7 +122,7 @@ impl Domain {
     /// Counts the calling thread among those that are active in this domain, until
     /// what is returned is dropped.
     ///
-    /// Under [`Bound::Strict`] this is what the bound is made of; otherwise it changes
+    /// Under [`Bound::Strict`](crate::Bound::Strict) this is what the bound is made of; otherwise it changes
     /// nothing. A thread may join more than once.
     #[must_use = "the thread leaves when this is dropped"]
     pub fn join(&self) -> Joined {
@@ -239,11 +219,13 @@ impl Domain {
     }
 
     /// For who keeps stripes and has found [a memory](Domain::attached) that another thread
-    /// has attached, and may not have opened yet: how many stripes it must have before it
-    /// is used.
-    #[must_use]
-    pub fn announced(&self) -> u32 {
-        self.inner().announced()
+    /// has attached: opens it, if that thread has not yet, and has it stay.
+    ///
+    /// # Errors
+    ///
+    /// [`AttachError::NoMemory`], or that the other thread has met that and withdrawn it.
+    pub fn keep(&self, memory: &dyn Stripes) -> Result<(), AttachError> {
+        self.inner().keep(memory)
     }
 
     /// As [`attach`](Domain::attach), for memory that is the program's. May be called
@@ -310,116 +292,3 @@ impl fmt::Debug for Joined {
         f.debug_tuple("Joined").field(&self.domain).finish()
     }
 }
-
-/// A domain to be.
-#[derive(Clone, Copy, Debug)]
-pub struct DomainBuilder {
-    bound: Bound,
-    period: Duration,
-    policy: Policy,
-}
-
-impl DomainBuilder {
-    /// How many ids at most; [`Bound::Relaxed`] if not said.
-    #[must_use]
-    pub fn bound(mut self, bound: Bound) -> DomainBuilder {
-        self.bound = bound;
-        self
-    }
-
-    /// How long an id may be idle before it is marked; 100 ms if not said.
-    #[must_use]
-    pub fn period(mut self, period: Duration) -> DomainBuilder {
-        self.period = period;
-        self
-    }
-
-    /// When ids move between CPUs; [`Policy::COMBINED`] if not said.
-    #[must_use]
-    pub fn policy(mut self, policy: Policy) -> DomainBuilder {
-        self.policy = policy;
-        self
-    }
-
-    /// Makes the domain.
-    ///
-    /// # Errors
-    ///
-    /// See [`DomainError`].
-    pub fn build(self) -> Result<Domain, DomainError> {
-        static NUMBERS: AtomicU64 = AtomicU64::new(2);
-        let most = possible_cids();
-        let ids = match self.bound {
-            Bound::Strict => Ids::Joined,
-            Bound::Relaxed => Ids::Cpus,
-            Bound::At(0) => return Err(DomainError::NoIds),
-            Bound::At(bound) if bound > most => {
-                return Err(DomainError::BoundTooLarge { bound, most });
-            }
-            Bound::At(bound) => Ids::At(bound),
-        };
-        let period = u64::try_from(self.period.as_nanos()).unwrap_or(u64::MAX);
-        if period == 0 {
-            return Err(DomainError::NoPeriod);
-        }
-        let config = Config {
-            ids,
-            period,
-            policy: self.policy,
-        };
-        // Ordering: Relaxed. A number.
-        let inner = Inner::new(NUMBERS.fetch_add(1, Ordering::Relaxed), config);
-        if backend().source != Source::Thread && tables() {
-            inner
-                .prepare()
-                .map_err(|os_error| DomainError::NoMemory { os_error })?;
-        }
-        Ok(Domain(Handle::Own(Arc::new(inner))))
-    }
-}
-
-/// Why there is no domain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum DomainError {
-    /// A bound of zero: nobody could ever work.
-    NoIds,
-    /// A bound above what this machine could ever use.
-    BoundTooLarge {
-        /// What was asked for.
-        bound: u32,
-        /// Possible CPUs.
-        most: u32,
-    },
-    /// A period of zero: every slow path would be a scan.
-    NoPeriod,
-    /// The system refused memory for the table.
-    NoMemory {
-        /// The system's error number.
-        os_error: i32,
-    },
-}
-
-impl fmt::Display for DomainError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            DomainError::NoIds => f.write_str("a domain with a bound of 0 has no ids; ask for 1"),
-            DomainError::BoundTooLarge { bound, most } => write!(
-                f,
-                "a bound of {bound} ids, but this machine can run only {most} threads at a time; \
-                 ask for {most} at most, or for Bound::Relaxed"
-            ),
-            DomainError::NoPeriod => {
-                f.write_str("a period of 0 would scan all the time; ask for a millisecond or more")
-            }
-            DomainError::NoMemory { os_error } => write!(
-                f,
-                "the system refused memory for the domain's table ({}); free some, or raise the \
-                 limit (ulimit -v, RLIMIT_AS)",
-                std::io::Error::from_raw_os_error(os_error)
-            ),
-        }
-    }
-}
-
-impl std::error::Error for DomainError {}

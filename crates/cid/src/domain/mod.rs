@@ -19,6 +19,8 @@
 //! ```
 
 mod bitmap;
+#[cfg(not(loom))]
+mod builder;
 #[cfg(all(test, not(loom)))]
 mod checker;
 #[cfg(not(loom))]
@@ -32,7 +34,9 @@ mod word;
 
 pub use bitmap::{Bitmap, Claim};
 #[cfg(not(loom))]
-pub use handle::{Bound, Domain, DomainBuilder, DomainError, Joined};
+pub use builder::{Bound, DomainBuilder, DomainError};
+#[cfg(not(loom))]
+pub use handle::{Domain, Joined};
 #[cfg(not(loom))]
 pub(crate) use live::wipes;
 #[cfg(not(loom))]

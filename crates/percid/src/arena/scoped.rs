@@ -39,22 +39,24 @@ impl domain::Stripes for DomainArena {
 /// `fork` could find it held for ever.
 fn arena_of(domain: &Domain) -> Result<Arc<Inside>, ArenaError> {
     let attached = || {
-        domain
-            .attached::<DomainArena>()
-            .map(|arena| Arc::clone(&arena.0))
-    };
-    if let Some(arena) = attached() {
+        let arena = domain.attached::<DomainArena>()?;
         // One that another thread has yet to open, or is about to withdraw, for it has too
         // few stripes, is found out here: every id that a slot holds must have one.
-        open(&arena.0, domain.announced()).map_err(|os_error| ArenaError::NoMemory { os_error })?;
-        return Ok(arena);
+        Some(match domain.keep(arena) {
+            Ok(()) => Ok(Arc::clone(&arena.0)),
+            Err(AttachError::NoMemory(os_error)) => Err(ArenaError::NoMemory { os_error }),
+            Err(_) => Err(ArenaError::NoPlace),
+        })
+    };
+    if let Some(arena) = attached() {
+        return arena;
     }
     let inside = Inside(Arena::new(false));
     inside.0.reserve()?;
     match domain.attach(Arc::new(DomainArena(Arc::new(inside)))) {
         Err(AttachError::NoMemory(os_error)) => Err(ArenaError::NoMemory { os_error }),
         // Or others were faster, as often as there are places.
-        _ => attached().ok_or(ArenaError::NoPlace),
+        _ => attached().unwrap_or(Err(ArenaError::NoPlace)),
     }
 }
 

@@ -72,6 +72,11 @@ const CLAIMED: u32 = 1;
 const TAKEN: u32 = 2;
 /// It could not be opened, and nobody asks it any more.
 const WITHDRAWN: u32 = 3;
+/// Somebody else than who attached it uses it: it is not withdrawn any more.
+const KEPT: u32 = 4;
+
+/// The error of a memory that was withdrawn: `ENOMEM`, the same everywhere.
+const NO_MEMORY: i32 = 12;
 
 /// A memory of a domain: its own, or the program's.
 pub(crate) enum Memory {
@@ -139,27 +144,54 @@ impl Attached {
         Err(memory)
     }
 
-    /// Asks a memory no more that could not open what is needed. Its place is lost.
+    /// The place of a memory that is attached.
+    fn place_of(&self, memory: &dyn Stripes) -> Option<&Place> {
+        self.0.iter().find(|place| {
+            place
+                .get()
+                .is_some_and(|there| core::ptr::addr_eq(there, memory))
+        })
+    }
+
+    /// Asks a memory no more that could not open what is needed, unless somebody keeps it.
+    /// Its place is lost.
+    // Of this and `keep`, one exchange comes first.
     pub(super) fn withdraw(&self, memory: &dyn Stripes) {
-        for place in &self.0 {
-            // SAFETY: taken, so it was written before and is never written again.
-            let there = place.state.load(Ordering::Acquire) == TAKEN
-                && unsafe { &*place.memory.get() }
-                    .as_ref()
-                    .is_some_and(|there| core::ptr::addr_eq(there.get(), memory));
-            if there {
-                place.state.store(WITHDRAWN, Ordering::Release);
-            }
+        if let Some(place) = self.place_of(memory) {
+            let _ = place.exchange(TAKEN, WITHDRAWN);
         }
+    }
+
+    /// Has a memory stay; false if it was withdrawn.
+    pub(super) fn keep(&self, memory: &dyn Stripes) -> bool {
+        self.place_of(memory)
+            .is_some_and(|place| match place.exchange(TAKEN, KEPT) {
+                Ok(_) => true,
+                Err(now) => now == KEPT,
+            })
     }
 
     /// Every memory.
     pub(super) fn all(&self) -> impl Iterator<Item = &dyn Stripes> {
-        self.0
-            .iter()
-            .filter(|place| place.state.load(Ordering::Acquire) == TAKEN)
-            // SAFETY: taken, so it was written before and is never written again.
-            .filter_map(|place| unsafe { &*place.memory.get() }.as_ref().map(Memory::get))
+        self.0.iter().filter_map(Place::get)
+    }
+}
+
+impl Place {
+    /// What is attached here.
+    // Ordering: Acquire pairs with the Release of `attach`.
+    fn get(&self) -> Option<&dyn Stripes> {
+        if !matches!(self.state.load(Ordering::Acquire), TAKEN | KEPT) {
+            return None;
+        }
+        // SAFETY: taken, so it was written before and is never written again.
+        let memory = unsafe { &*self.memory.get() };
+        memory.as_ref().map(Memory::get)
+    }
+
+    fn exchange(&self, from: u32, to: u32) -> Result<u32, u32> {
+        self.state
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire)
     }
 }
 
@@ -179,13 +211,19 @@ impl Inner {
         opened
     }
 
-    /// Ids below this have a stripe in every memory that this thread has found attached,
-    /// or will have once it has opened as many.
+    /// Opens a memory that this thread has found attached, and has it stay.
     // Ordering: the fence is that of one who attaches: of him and whoever opens an id, one
     // sees the other, and this thread has seen the memory in its place.
-    pub(crate) fn announced(&self) -> u32 {
+    pub(crate) fn keep(&self, memory: &dyn Stripes) -> Result<(), AttachError> {
         fence(Ordering::SeqCst);
-        self.limit.announced()
+        memory
+            .open(self.limit.announced())
+            .map_err(AttachError::NoMemory)?;
+        if self.attached.keep(memory) {
+            Ok(())
+        } else {
+            Err(AttachError::NoMemory(NO_MEMORY))
+        }
     }
 
     /// The most stripes that are open in any memory.
@@ -200,6 +238,7 @@ impl Inner {
             .attach(memory)
             .map_err(|_| AttachError::Full)?;
         memory.open(self.limit.announced()).map_err(|os_error| {
+            // Where others have opened it meanwhile they use it: it stays.
             self.attached.withdraw(memory);
             AttachError::NoMemory(os_error)
         })
@@ -243,5 +282,20 @@ mod tests {
         assert_eq!(attached.all().count(), PLACES - 1);
         assert!(attached.all().all(|stripes| stripes.open(3).is_ok()));
         assert_eq!(LATE.0.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn what_somebody_keeps_is_not_withdrawn() {
+        let attached = Attached::new();
+        static KEPT: Opened = Opened(AtomicU32::new(0));
+        static ALONE: Opened = Opened(AtomicU32::new(1));
+        assert!(attached.attach(Memory::Static(&KEPT)).is_ok());
+        assert!(attached.keep(&KEPT) && attached.keep(&KEPT));
+        attached.withdraw(&KEPT);
+        assert_eq!(attached.all().count(), 1);
+        assert!(attached.attach(Memory::Static(&ALONE)).is_ok());
+        attached.withdraw(&ALONE);
+        assert!(!attached.keep(&ALONE));
+        assert_eq!(attached.all().count(), 1);
     }
 }
