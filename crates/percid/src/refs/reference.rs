@@ -111,7 +111,7 @@ impl<F: Fn()> Ref<F, Domain> {
     /// from [`new`](Ref::new).
     ///
     /// Its words grow with the threads of the domain, however many there are beside. A
-    /// `get` or a `put` costs a load more than one by the process's ids.
+    /// `get` or a `put` costs two loads more than one by the process's ids.
     ///
     /// ```
     /// use percid::{Bound, Domain, Ref};
