@@ -8,6 +8,7 @@
 mod copies;
 mod disturbance;
 mod leases;
+mod seats;
 mod sections;
 mod slots;
 
