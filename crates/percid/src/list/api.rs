@@ -129,7 +129,9 @@ pub unsafe trait Linked {
 /// interrupted such a call. A child of `fork` has a list of its own with the nodes that were
 /// on it at that moment, if their memory is the child's, too; what other threads of the
 /// parent had in hand, or held in a list of threads without sections that one of them was
-/// popping from, is lost to the child. A thread that ends leaves nothing behind but its hand.
+/// popping from, is lost to the child. A handler that may have interrupted a drain and forks
+/// must not drain in the child: the interrupted one would go on there, and nodes would be had
+/// twice. A thread that ends leaves nothing behind but its hand.
 ///
 /// # Source
 ///
