@@ -18,7 +18,7 @@ use crate::{Source, backend};
 /// The kernel's `mm_cid` counts the running threads of the *process*. A domain counts
 /// those that use it: four threads of a pool in a process of four hundred get ids
 /// below four, and structures in the domain have four stripes. Where the kernel keeps
-/// no ids (Linux 4.18 to 6.2) the process itself is such a domain.
+/// no ids (Linux 5.10 to 6.2) the process itself is such a domain.
 ///
 /// ```
 /// use percid_cid::{Bound, Domain};
@@ -51,12 +51,13 @@ use crate::{Source, backend};
 /// # Fallback
 ///
 /// Where sections, or fences of them, or memory that a child of `fork` finds wiped
-/// (MADV_WIPEONFORK), are not to be had the [source](Domain::source) is the thread: operations are single atomics on a stripe of the thread.
+/// (MADV_WIPEONFORK), are not to be had the [source](Domain::source) is the thread:
+/// operations are single atomics on a stripe of the thread.
 ///
 /// # Fork and signals
 ///
-/// A child of `fork` finds every id free, and stripes as they were. Of those that had joined only the surviving
-/// thread counts, from its first slow path there on. In a signal
+/// A child of `fork` finds every id free, and stripes as they were. Of those that had
+/// joined only the surviving thread counts, from its first slow path there on. In a signal
 /// handler everything works but making and joining a domain, which allocate; one that
 /// interrupts a slow path does its operations on the fallback. A handler that forks must
 /// return in the child before other threads of the child use the domain.
@@ -122,8 +123,8 @@ impl Domain {
     /// Counts the calling thread among those that are active in this domain, until
     /// what is returned is dropped.
     ///
-    /// Under [`Bound::Strict`](crate::Bound::Strict) this is what the bound is made of; otherwise it changes
-    /// nothing. A thread may join more than once.
+    /// Under [`Bound::Strict`](crate::Bound::Strict) this is what the bound is made of;
+    /// otherwise it changes nothing. A thread may join more than once.
     #[must_use = "the thread leaves when this is dropped"]
     pub fn join(&self) -> Joined {
         Joined {

@@ -65,8 +65,8 @@ pub unsafe fn list_pop<I: Index, const SHIFT: u32, const NEXT: usize>(
 ///
 /// # Errors
 ///
-/// As [`increment`](super::increment), and [`Refusal::Full`] if it is stopped. The link may have been written
-/// to all the same.
+/// As [`increment`](super::increment), and [`Refusal::Full`] if it is stopped. The link may
+/// have been written to all the same.
 ///
 /// # Safety
 ///

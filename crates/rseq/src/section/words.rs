@@ -17,8 +17,8 @@ use crate::Refusal;
 /// # Safety
 ///
 /// For every id `c` below any value that the limit ever holds during the call, or in any
-/// slot of a table then, the word in stripe `c`, `c << SHIFT` bytes after `word`, is mapped and writable
-/// and changed by sections only.
+/// slot of a table then, the word in stripe `c`, `c << SHIFT` bytes after `word`, is mapped
+/// and writable and changed by sections only.
 #[inline(always)]
 pub unsafe fn increment<I: Index, const SHIFT: u32>(
     index: I,
