@@ -14,6 +14,8 @@ for build in percid_inject percid_inject,percid_compare_twice; do
         -p percid-rseq --test conformance -- --nocapture
 done
 ci/checker.sh all
+step "torture whose controls need a while"
+cargo test --release -p percid-shootdown --test torture -- --ignored
 for ((round = 1; round <= ROUNDS; round++)); do
     step "every library's tests, round $round of $ROUNDS"
     with percid_inject cargo test --quiet --release "${LIBRARIES[@]}" --tests -- --skip checker

@@ -87,8 +87,9 @@ impl Policy {
     /// one that somebody else makes anyway: another domain's shootdown, a
     /// [`CopyCell`](crate::CopyCell), a grace period of a
     /// [`ReclaimDomain`](crate::ReclaimDomain). Whoever caches a value in the domain, or
-    /// gives a cached one up, looks whether it has come. With more than `objects` that wait a fence is made all the
-    /// same, and [`LazyDomain::flush`](super::LazyDomain::flush) makes one. 0: nothing waits.
+    /// gives a cached one up, looks whether it has come. With more than `objects` that wait
+    /// a fence is made all the same, and [`LazyDomain::flush`](super::LazyDomain::flush)
+    /// makes one. 0: nothing waits.
     #[must_use]
     pub const fn quiesce(self, objects: u32) -> Policy {
         Policy {

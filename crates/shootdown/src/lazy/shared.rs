@@ -26,8 +26,8 @@ use super::object::{Header, Shell, value_of};
 ///
 /// # Cost
 ///
-/// A cache line beside the value, and 48 bytes to align it. A clone or drop is an atomic read-modify-write. Drop of
-/// the last one that no slot has cached makes no fence.
+/// A cache line beside the value, and 48 bytes to align it. A clone or drop is an atomic
+/// read-modify-write. Drop of the last one that no slot has cached makes no fence.
 ///
 /// # Fork and signals
 ///
