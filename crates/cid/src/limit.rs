@@ -88,8 +88,8 @@ impl Limit {
     }
 
     /// Says that everything below `to` is ready.
-    // Ordering: Release pairs with `get`. A section loads the number plainly: on x86
-    // that acquires, and the aarch64 body says why it need not there.
+    // Ordering: Release pairs with `get`, and with the acquiring load in sections: plain
+    // on x86, `ldar` on aarch64.
     pub fn publish(&self, to: u32) {
         self.published.fetch_max(to, Ordering::Release);
     }

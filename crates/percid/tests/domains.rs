@@ -3,11 +3,12 @@
 
 mod support;
 
+use std::ptr::NonNull;
 use std::time::Duration;
 
 use percid::{
-    Bound, Counter, Domain, PerCid, PerCidError, Reason, Source, arena_stats, backend,
-    domain_arena_stats,
+    Bound, Counter, Domain, Link, Linked, List, PerCid, PerCidError, Reason, RemoteError, Source,
+    arena_stats, backend, domain_arena_stats,
 };
 use percid_rseq::membarrier::BarrierError;
 use support::{Random, allowed_cpus, forbid, in_child, pin_to};
@@ -187,6 +188,15 @@ fn without_wiped_memory_a_domain_counts_by_thread() {
     assert_ne!(backend().source, Source::Table);
 }
 
+struct Node {
+    link: Link,
+}
+
+// SAFETY: that is where the link is.
+unsafe impl Linked for Node {
+    const LINK: usize = std::mem::offset_of!(Node, link);
+}
+
 /// The same where the kernel makes them and they do not abort sections.
 #[test]
 fn with_fences_that_abort_nothing_a_domain_counts_by_thread() {
@@ -209,6 +219,13 @@ fn with_fences_that_abort_nothing_a_domain_counts_by_thread() {
         assert_eq!(values.with(|value| *value), Ok(1));
         let refused = Err(PerCidError::NoFence(BarrierError::Unsupported));
         assert_eq!(values.for_each(|_| ()), refused);
+        let list: List<Node> = List::new();
+        let node = NonNull::from(Box::leak(Box::new(Node { link: Link::new() })));
+        // SAFETY: its own memory, which stays.
+        unsafe { list.push(node) };
+        let refused = RemoteError::NoFence(BarrierError::Unsupported);
+        assert_eq!(list.drain().err(), Some(refused));
+        assert_eq!(list.pop(), Some(node));
     }
 }
 

@@ -61,9 +61,14 @@ pub struct ThreadIds {
 }
 
 /// Runs something in a thread whose sections find that they are on this CPU: for tests of
-/// numbers that no kernel says here. What they commit is not protected.
+/// numbers that no kernel says here.
+///
+/// # Safety
+///
+/// What they commit is not protected: no section of another thread, nor one of a handler,
+/// changes the same words.
 #[doc(hidden)]
-pub fn on_cpu(cpu: u32, work: impl FnOnce()) {
+pub unsafe fn on_cpu(cpu: u32, work: impl FnOnce()) {
     struct Back(*mut Area);
 
     impl Drop for Back {
@@ -83,8 +88,8 @@ pub fn on_cpu(cpu: u32, work: impl FnOnce()) {
         slice: AtomicU32::new(0),
     };
     let _back = Back(arch::thread_area());
-    // SAFETY: it stands here until `_back` has been dropped. The kernel does not know it,
-    // which the caller was told.
+    // SAFETY: it stands here until `_back` has been dropped. The kernel does not know it;
+    // the caller's contract is that nobody needs it to.
     unsafe { arch::set_thread_area((&raw const area).cast_mut()) };
     work();
 }

@@ -21,6 +21,8 @@
 //! | `operation` | one section, whatever its ids and its stripes |
 //! | `stripes` | the stripes of some words, to read |
 
+#[cfg(not(loom))]
+mod apart;
 mod error;
 pub(crate) mod free_list;
 pub(crate) mod frontier;

@@ -47,9 +47,10 @@ pub trait Operation {
     ///
     /// # Safety
     ///
-    /// `first` is the first word of a room, in stripe 0; stripes below the limit of
-    /// `index` stand `1 << SHIFT` bytes apart and are open; words of ids change by
-    /// sections only, or as the structure that owns the room has proved.
+    /// `first` is the first word of a room, in stripe 0; stripes that `index` admits (below
+    /// its limit; by table, those whose ids are in slots) stand `1 << SHIFT` bytes apart and
+    /// are open; words of ids change by sections only, or as the structure that owns the
+    /// room has proved.
     unsafe fn run<I: Index, const SHIFT: u32>(
         &self,
         index: I,

@@ -63,7 +63,7 @@ pub(super) unsafe fn run<O: Operation>(
             if !is_attached(&domain) {
                 return Err(Refusal::BeyondLimit);
             }
-            // SAFETY: as above; the domain opens stripes below its limit.
+            // SAFETY: as above; the domain opens a stripe before its id is in a slot.
             admitted(&domain, |index| unsafe {
                 operation.run::<_, STRIPE_SHIFT>(index, layout.first(word))
             })

@@ -121,7 +121,7 @@ impl Run {
         operation: &O,
         value: &mut Option<O::Output>,
     ) -> Refusal {
-        let Ok(Place::Sections(layout, first)) = self.place_now() else {
+        let Some((layout, first)) = self.for_sections() else {
             return Refusal::Unsupported;
         };
         // SAFETY: allocated words; the rest is the caller's contract.
@@ -131,6 +131,14 @@ impl Run {
                 Refusal::Aborted
             }
             Err(refusal) => refusal,
+        }
+    }
+
+    /// Where in the arena the words are, if sections reach them.
+    pub(super) fn for_sections(&self) -> Option<(Layout<STRIPE_SHIFT>, u32)> {
+        match self.place_now() {
+            Ok(Place::Sections(layout, first)) => Some((layout, first)),
+            _ => None,
         }
     }
 

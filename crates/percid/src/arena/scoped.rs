@@ -11,9 +11,10 @@ use percid_cid::{Domain, Source, backend};
 use percid_rseq::section::{self, Table, WordAddress};
 use percid_rseq::{Refusal, portable};
 
+use super::apart::{Apart, Kept, run_in};
 use super::layout::{DOMAIN_SHIFT, Layout, Stripe};
 use super::operation::{Add, Operation, is_answer};
-use super::process::{admitted, open};
+use super::process::open;
 use super::run::Run;
 use super::shared::{Arena, ArenaStats};
 use super::stripes::{StripeRef, Stripes};
@@ -94,14 +95,9 @@ impl Own {
     #[cold]
     #[inline(never)]
     unsafe fn run<O: Operation>(&self, operation: &O) -> Result<O::Output, Refusal> {
-        if self.domain.source() != Source::Table {
-            return Err(Refusal::Unsupported);
-        }
-        // SAFETY: allocated words; the domain opens stripes below its limit, which are
-        // closed with the last run only. The rest is the caller's contract.
-        admitted(&self.domain, |ids| unsafe {
-            operation.run::<_, DOMAIN_SHIFT>(ids, self.layout.first(self.first))
-        })
+        // SAFETY: allocated words of an arena that this keeps; the rest is the caller's
+        // contract.
+        unsafe { run_in(&self.domain, self.layout.first(self.first), operation) }
     }
 }
 
@@ -158,23 +154,18 @@ impl ScopedRun {
         }
     }
 
-    /// Runs an operation in one section, if this thread has all that it takes.
-    ///
-    /// # Errors
-    ///
-    /// As the section's.
-    ///
-    /// # Safety
-    ///
-    /// As [`Run::run`].
+    /// What a section needs.
     #[inline(always)]
-    pub(super) unsafe fn run_once<O: Operation>(
-        &self,
-        operation: &O,
-    ) -> Result<O::Output, Refusal> {
-        // SAFETY: allocated words, or a closed table; the domain opens stripes below
-        // its limit, which are closed with the last run only. The rest is the caller's.
-        unsafe { operation.run::<_, DOMAIN_SHIFT>(self.ids, self.first) }
+    pub(super) fn apart(&self) -> Apart {
+        Apart::new(self.ids, self.first)
+    }
+
+    /// What a thread without an id needs.
+    pub(super) fn kept(&self) -> Kept {
+        match &self.place {
+            Scoped::Process(run) => Kept::Process(run.for_sections()),
+            Scoped::Own(own) => Kept::Own(own.domain.clone(), self.first),
+        }
     }
 
     /// As [`Run::run`].
@@ -189,7 +180,7 @@ impl ScopedRun {
     #[inline(always)]
     pub(crate) unsafe fn run<O: Operation>(&self, operation: &O) -> Result<O::Output, Refusal> {
         // SAFETY: the caller's contract.
-        match unsafe { self.run_once(operation) } {
+        match unsafe { self.apart().run_once(operation) } {
             Err(refusal) if !is_answer(refusal) => {
                 // The first result never was in memory and stays out of it.
                 let mut value = None;
@@ -323,9 +314,8 @@ impl ScopedWord {
     /// Adds 1.
     #[inline]
     pub(crate) fn increment(&self) {
-        // SAFETY: an allocated word, or a closed table; the domain opens stripes below
-        // its limit, which are closed with the last word only, and change by sections
-        // only.
+        // SAFETY: an allocated word, or a closed table; the domain opens a stripe before its
+        // id is in a slot, and closes none, and they change by sections only.
         let added = unsafe { section::increment::<_, DOMAIN_SHIFT>(self.0.ids, self.0.first) };
         if added.is_err() {
             self.add_slow(1);

@@ -1,8 +1,12 @@
 //! A word of a domain that sections add to while its gate is open.
 //!
-//! Its limit is the domain's, which others share, so the gate is a word of its own that
-//! sections compare inside. The word has its place from the start.
+//! The domain's ids are shared with others, so the gate is a word of its own that sections
+//! compare inside. The word has its place from the start.
+//!
+//! The gate stands in the object that it counts, so what a section needs is copied out of it
+//! before: see [`apart`](super::apart).
 
+use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use percid_cid::{Domain, fences};
@@ -20,17 +24,28 @@ const CLOSED: u32 = 2;
 
 /// A word in every stripe of a domain, and whether sections may add to it.
 pub(crate) struct ScopedGate {
-    run: ScopedRun,
+    /// Only read. In a cell, since whoever has a reference to all this may see it freed.
+    run: UnsafeCell<ScopedRun>,
     gate: AtomicU32,
 }
+
+// SAFETY: `run` is, and nothing changes it.
+unsafe impl Sync for ScopedGate {}
 
 impl ScopedGate {
     /// Closed.
     pub(crate) fn new(domain: &Domain) -> Result<ScopedGate, ArenaError> {
         Ok(ScopedGate {
-            run: ScopedRun::new(domain, 1)?,
+            run: UnsafeCell::new(ScopedRun::new(domain, 1)?),
             gate: AtomicU32::new(NEW),
         })
+    }
+
+    /// Not to be kept over a section that may put the last reference.
+    #[inline(always)]
+    fn run(&self) -> &ScopedRun {
+        // SAFETY: nothing changes it.
+        unsafe { &*self.run.get() }
     }
 
     fn adding(&self, n: u64) -> AddIf<'_> {
@@ -52,23 +67,24 @@ impl Gated for ScopedGate {
     fn add(&self, n: u64) -> bool {
         // SAFETY: the word changes by sections only, or by who has closed the gate, which
         // the section checks, and fenced.
-        unsafe { self.run.run_once(&self.adding(n)) }.is_ok()
+        unsafe { self.run().apart().run_once(&self.adding(n)) }.is_ok()
     }
 
     #[cold]
     #[inline(never)]
     fn add_slow(&self, n: u64) -> bool {
+        let kept = self.run().kept();
         // SAFETY: as in `add`.
-        unsafe { self.run.run(&self.adding(n)) }.is_ok()
+        unsafe { kept.run(&self.adding(n)) }.is_ok()
     }
 
     fn place(&self) -> bool {
-        if !(self.run.has_sections() && fences()) {
+        if !(self.run().has_sections() && fences()) {
             // Ordering: Relaxed. The lock orders switches.
             self.gate.store(CLOSED, Ordering::Relaxed);
             return false;
         }
-        for stripe in self.run.stripes() {
+        for stripe in self.run().stripes() {
             let word = &stripe.words()[0];
             // Ordering: Relaxed. The caller is alone with the words, and the gate's
             // Release hands the zeros on. Untouched pages stay so.
@@ -103,7 +119,7 @@ impl Gated for ScopedGate {
 
     fn sum(&self) -> u64 {
         let words = self
-            .run
+            .run()
             .stripes()
             .map(|stripe| portable::load(&stripe.words()[0]));
         words.fold(0, u64::wrapping_add)

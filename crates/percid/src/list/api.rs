@@ -6,7 +6,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::AtomicU64;
 
 use percid_cid::Domain;
-use percid_rseq::{Refusal, membarrier};
+use percid_rseq::Refusal;
 
 use super::loose::Loose;
 use super::words::{Pop, Push, Stopped, WORDS, Words, join, last, next};
@@ -385,7 +385,8 @@ impl<T: Linked, S: Scope> List<T, S> {
         if !stopped {
             return Ok(chain);
         }
-        let fenced = membarrier::fence();
+        // Where the kernel's fences abort nothing, nothing may be taken.
+        let fenced = percid_cid::fence();
         let cids = || self.lists().filter(|it| it.cid.is_some());
         for it in cids().filter(Words::is_stopped) {
             if fenced.is_ok() {

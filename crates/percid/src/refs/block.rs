@@ -72,8 +72,8 @@ impl<H, S: Scope> Block<H, S> {
     }
 }
 
-/// The count of a block. A reference to the count alone: all of it is atomic, so it may
-/// outlive the block by the end of a `put`, as the counts of `Arc` do.
+/// The count of a block. A reference to the count alone: all of it is atomic or in a cell,
+/// so it may outlive the block by the end of a `put`, as the counts of `Arc` do.
 ///
 /// # Safety
 ///

@@ -99,10 +99,12 @@ fn a_cpu_beyond_every_table_touches_nothing() {
             };
             assert_eq!(outcome, Err(refusal), "{name}: CPU {cpu}");
         };
-        // SAFETY: no operation touches the memory, or the test dies.
-        testing::on_cpu(cpu, || unsafe {
-            every(Table::new(&slots), Memory::forbidden(), see);
-        });
+        let work = || {
+            // SAFETY: no operation touches the memory, or the test dies.
+            unsafe { every(Table::new(&slots), Memory::forbidden(), see) }
+        };
+        // SAFETY: as above.
+        unsafe { testing::on_cpu(cpu, work) };
     }
 }
 
@@ -116,11 +118,13 @@ fn the_last_cpu_of_a_table_has_a_slot() {
     slots[SLOTS - 1].0.store(3, Ordering::Relaxed);
     let words = [const { AtomicU64::new(0) }; 3];
     let first = WordAddress::new(words[0].as_ptr());
-    testing::on_cpu(SLOTS as u32 - 1, || {
+    let work = || {
         // SAFETY: three words, and no id above 2.
         let added = unsafe { section::add::<_, 3>(Table::new(&slots), first, 7) };
         assert_eq!(added, Ok(()));
-    });
+    };
+    // SAFETY: the words are this thread's.
+    unsafe { testing::on_cpu(SLOTS as u32 - 1, work) };
     assert_eq!(
         words.map(AtomicU64::into_inner),
         [0, 0, 7],

@@ -93,7 +93,7 @@ impl Memory {
     }
 }
 
-struct Place {
+pub(super) struct Place {
     state: AtomicU32,
     memory: UnsafeCell<Option<Memory>>,
 }
@@ -119,13 +119,13 @@ impl Attached {
         )
     }
 
-    /// Puts a memory in a place and returns it there.
+    /// Puts a memory in a place, and returns that.
     ///
     /// # Errors
     ///
     /// The memory, if there is no place.
     // Ordering: Release pairs with the Acquire of `all`; the fence is the Dekker's.
-    pub(super) fn attach(&self, memory: Memory) -> Result<&dyn Stripes, Memory> {
+    pub(super) fn attach(&self, memory: Memory) -> Result<&Place, Memory> {
         for place in &self.0 {
             let claimed =
                 place
@@ -136,30 +136,20 @@ impl Attached {
                 unsafe { *place.memory.get() = Some(memory) };
                 place.state.store(TAKEN, Ordering::Release);
                 fence(Ordering::SeqCst);
-                // SAFETY: never written again.
-                let memory = unsafe { &*place.memory.get() };
-                return Ok(memory.as_ref().map(Memory::get).expect("just put there"));
+                return Ok(place);
             }
         }
         Err(memory)
     }
 
-    /// The place of a memory that is attached.
+    /// The place of a memory that is attached. Memories of no size may share an address.
     fn place_of(&self, memory: &dyn Stripes) -> Option<&Place> {
+        let kind = |memory: &dyn Stripes| (memory as &dyn Any).type_id();
         self.0.iter().find(|place| {
-            place
-                .get()
-                .is_some_and(|there| core::ptr::addr_eq(there, memory))
+            place.get().is_some_and(|there| {
+                core::ptr::addr_eq(there, memory) && kind(there) == kind(memory)
+            })
         })
-    }
-
-    /// Asks a memory no more that could not open what is needed, unless somebody keeps it.
-    /// Its place is lost.
-    // Of this and `keep`, one exchange comes first.
-    pub(super) fn withdraw(&self, memory: &dyn Stripes) {
-        if let Some(place) = self.place_of(memory) {
-            let _ = place.exchange(TAKEN, WITHDRAWN);
-        }
     }
 
     /// Has a memory stay; false if it was withdrawn.
@@ -187,6 +177,13 @@ impl Place {
         // SAFETY: taken, so it was written before and is never written again.
         let memory = unsafe { &*self.memory.get() };
         memory.as_ref().map(Memory::get)
+    }
+
+    /// Asks the memory no more, which could not open what is needed, unless somebody keeps
+    /// it. The place is lost.
+    // Of this and `keep`, one exchange comes first.
+    fn withdraw(&self) {
+        let _ = self.exchange(TAKEN, WITHDRAWN);
     }
 
     fn exchange(&self, from: u32, to: u32) -> Result<u32, u32> {
@@ -233,13 +230,14 @@ impl Inner {
 
     /// Puts memory under the domain's limit.
     pub(crate) fn attach(&self, memory: Memory) -> Result<(), AttachError> {
-        let memory = self
+        let place = self
             .attached
             .attach(memory)
             .map_err(|_| AttachError::Full)?;
+        let memory = place.get().expect("only this call withdraws it");
         memory.open(self.limit.announced()).map_err(|os_error| {
             // Where others have opened it meanwhile they use it: it stays.
-            self.attached.withdraw(memory);
+            place.withdraw();
             AttachError::NoMemory(os_error)
         })
     }
@@ -277,8 +275,7 @@ mod tests {
         }
         static LATE: Opened = Opened(AtomicU32::new(0));
         assert!(attached.attach(Memory::Static(&LATE)).is_err());
-        let first = attached.all().next().expect("some");
-        attached.withdraw(first);
+        attached.0[0].withdraw();
         assert_eq!(attached.all().count(), PLACES - 1);
         assert!(attached.all().all(|stripes| stripes.open(3).is_ok()));
         assert_eq!(LATE.0.load(Ordering::Relaxed), 0);
@@ -289,12 +286,12 @@ mod tests {
         let attached = Attached::new();
         static KEPT: Opened = Opened(AtomicU32::new(0));
         static ALONE: Opened = Opened(AtomicU32::new(1));
-        assert!(attached.attach(Memory::Static(&KEPT)).is_ok());
+        let place = |memory| attached.attach(memory).unwrap_or_else(|_| panic!("full"));
+        let kept = place(Memory::Static(&KEPT));
         assert!(attached.keep(&KEPT) && attached.keep(&KEPT));
-        attached.withdraw(&KEPT);
+        kept.withdraw();
         assert_eq!(attached.all().count(), 1);
-        assert!(attached.attach(Memory::Static(&ALONE)).is_ok());
-        attached.withdraw(&ALONE);
+        place(Memory::Static(&ALONE)).withdraw();
         assert!(!attached.keep(&ALONE));
         assert_eq!(attached.all().count(), 1);
     }

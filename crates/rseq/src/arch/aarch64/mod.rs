@@ -1,9 +1,11 @@
 //! The sections of aarch64.
 //!
-//! The limit, or a table's slot, is loaded plainly. A stripe's pages are opened before the
-//! limit that admits it, or the id in a slot, is published; a section that sees it but
-//! touches the pages with an older translation takes a fault that the kernel finds
-//! resolved, and goes on. Words start as zero either way.
+//! A limit is loaded by `ldar`: where it is the gate of a count, what was written before
+//! the gate was opened has to be there. The CPU's number and a table's slot are loaded
+//! plainly. A stripe's pages are opened before the id is in a slot; a section that sees it
+//! but touches the pages with an older translation takes a fault that the kernel finds
+//! resolved, and goes on. Words start as zero either way, and every address depends on the
+//! slot.
 //!
 //! Conditional branches reach one megabyte only, so unlike on x86-64 all but the
 //! abort handler stays beside the section.

@@ -7,10 +7,11 @@
 //! | --- | --- | --- |
 //! | `fs:[offset + field]`, offset a process-wide variable | the area's address in a thread-local | 0.6 |
 //! | `add [word + stripe], n` (indexed) | one plain address register | 3.5 |
-//! | `add [w], n` with n in a register | `mov`, `add`, `mov` | 4 |
+//! | `add [w], n` with n in a register, where more than that is looked at | `mov`, `add`, `mov` | 4 |
 //!
 //! The last two cost so much because that processor forwards a store to the next
-//! load at rename, in no time, only for the plain forms.
+//! load at rename, in no time, only for the plain forms. On Zen 4 `add [w], n` is the
+//! fastest, and one instruction cannot be torn: a bare add is that.
 
 #[path = "../operands.rs"]
 #[macro_use]
