@@ -42,7 +42,7 @@ use percid_rseq::section::{self, retry};
 
 use crate::domain::sections;
 use crate::fork_lock::{ForkLock, Locked};
-use crate::{Barriers, ReclaimDomain};
+use crate::{Barriers, Invariant, ReclaimDomain};
 
 /// A small value that many threads read and few replace: *the old value is freed before
 /// [`replace`](Self::replace) returns, whatever readers do.*
@@ -62,6 +62,23 @@ use crate::{Barriers, ReclaimDomain};
 /// assert_eq!((old.gateway, route.read().gateway), (1, 2));
 /// route.update(|route| Route { metric: route.metric + 1, ..route });
 /// assert_eq!(route.read().metric, 6);
+/// ```
+///
+/// A cell of one type is not one of another, also where only lifetimes differ: what is put
+/// there must live as long as what is read:
+///
+/// ```
+/// # use percid_shootdown::CopyCell;
+/// fn rename<'a>(cell: &CopyCell<&'a str>, name: &'a str) {
+///     cell.replace(name);
+/// }
+/// ```
+///
+/// ```compile_fail
+/// # use percid_shootdown::CopyCell;
+/// fn rename<'a>(cell: &CopyCell<&'static str>, name: &'a str) {
+///     cell.replace(name);
+/// }
 /// ```
 ///
 /// # Cost
@@ -84,7 +101,9 @@ use crate::{Barriers, ReclaimDomain};
 /// # Fork and signals
 ///
 /// `read` may be called in signal handlers. `replace` and `update` allocate and may wait, so
-/// they must not. A child of `fork` has its parent's value.
+/// they must not. A child of `fork` has its parent's value. If another thread was just
+/// reading under a count at the fork (see above), `replace` and `update` wait for it in the
+/// child, for ever.
 pub struct CopyCell<T: Copy + Send> {
     /// What sections follow: to the block, or nowhere.
     pointer: AtomicPtr<u8>,
@@ -94,7 +113,8 @@ pub struct CopyCell<T: Copy + Send> {
     /// How often it was replaced. It only grows: what a writer has seen never comes again.
     version: AtomicU64,
     writers: ForkLock<()>,
-    value: PhantomData<T>,
+    /// Has a value, and takes and gives others: invariant.
+    value: PhantomData<(T, Invariant<T>)>,
 }
 
 // SAFETY: threads get copies, made while the block stays; those may be sent.

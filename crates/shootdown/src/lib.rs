@@ -50,3 +50,7 @@ pub use domain::{DomainStats, Guard, ReclaimDomain, Reclaimer};
 pub use percid_rseq::membarrier::BarrierError;
 #[cfg(not(loom))]
 pub use pointers::{Atomic, Bound, Brand, Global, Guarded, Lost, Owned};
+
+/// What a cell's marker has, that its values may be replaced by another reference to it.
+#[cfg(not(loom))]
+type Invariant<T> = fn(T) -> T;
