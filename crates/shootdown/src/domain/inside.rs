@@ -66,6 +66,20 @@ fn entry(key: u64, make: bool) -> Option<&'static Entry> {
     None
 }
 
+/// The domain ends, and with it guards that were forgotten: another one at its address has
+/// none of them.
+// Ordering: Relaxed, as `entry`.
+pub(super) fn forget(domain: &ReclaimDomain) {
+    let domain = core::ptr::from_ref(domain).addr() as u64 >> 3;
+    let its = |entry: &&Entry| {
+        let key = entry.key.load(Ordering::Relaxed);
+        key != 0 && key & ((1 << DOMAIN_BITS) - 1) == domain
+    };
+    for entry in TABLE.iter().filter(its) {
+        entry.guards.store(0, Ordering::Relaxed);
+    }
+}
+
 /// What a guard keeps of who entered it.
 pub(super) struct Entered(Option<&'static Entry>);
 

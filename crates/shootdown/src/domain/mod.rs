@@ -438,6 +438,8 @@ impl Default for ReclaimDomain {
 /// Destroys what waits: nobody can hold a guard any more.
 impl Drop for ReclaimDomain {
     fn drop(&mut self) {
+        #[cfg(debug_assertions)]
+        inside::forget(self);
         loop {
             let all = self.take_all();
             if all.is_empty() {
