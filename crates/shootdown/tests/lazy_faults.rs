@@ -2,13 +2,19 @@
 //! destructors, forks; and policies that wait.
 #![cfg(target_os = "linux")]
 
+#[allow(dead_code, reason = "more than is needed here")]
+#[path = "../../rseq/tests/support/seccomp.rs"]
+mod seccomp;
+
 use std::cell::RefCell;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, mpsc};
 
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
 use percid_shootdown::lazy::{LazyCell, LazyDomain, Lease, Policy, Shared, in_handler};
+use seccomp::forbid;
 
 /// A number that is there twice, until it is dropped.
 struct Twice(AtomicUsize, AtomicUsize, Arc<AtomicUsize>);
@@ -173,6 +179,65 @@ fn a_destructor_stores_and_loads() {
     drop(cell);
     domain.flush();
     assert_eq!(*sum.load(), 5_050);
+}
+
+/// A destructor that panics keeps nothing of what a handler gave up.
+#[test]
+fn a_panic_loses_nothing_that_a_handler_gave_up() {
+    struct Panics;
+
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic!("so that others are left");
+        }
+    }
+
+    let drops = Arc::new(AtomicUsize::new(0));
+    let domain = domain();
+    let cell = domain.cell(None);
+    cell.store(domain.share(Some(Panics)));
+    drop(cell.load());
+    let given_up = domain.share(Twice::new(1, &drops));
+    in_handler(|| drop(given_up));
+    assert_eq!(drops.load(Ordering::Relaxed), 0);
+    let new = domain.share(None);
+    let store = std::panic::AssertUnwindSafe(|| cell.store(new));
+    assert!(std::panic::catch_unwind(store).is_err());
+    domain.flush();
+    assert_eq!(drops.load(Ordering::Relaxed), 1);
+}
+
+/// Nothing is cached, for it could not be taken away again; so all of it is dropped.
+#[test]
+fn without_a_fence_replaced_values_are_dropped() {
+    const INSIDE: &str = "PERCID_TEST_INSIDE";
+    if std::env::var_os(INSIDE).is_none() {
+        let this = std::env::current_exe().expect("the path of this test");
+        let mut command = Command::new(this);
+        command
+            .env(INSIDE, "1")
+            .args(["--exact", "without_a_fence_replaced_values_are_dropped"]);
+        forbid(&mut command, &[libc::SYS_membarrier]);
+        let output = command.output().expect("this test, once more");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{said}");
+        return assert!(said.contains("1 passed"), "{said}");
+    }
+    for policy in [Policy::new(), Policy::new().switch_away(true)] {
+        let drops = Arc::new(AtomicUsize::new(0));
+        let domain = LazyDomain::new(policy.check(true));
+        assert!(!domain.caches());
+        let cell = domain.cell(Twice::new(0, &drops));
+        for turn in 1..100 {
+            let leases = [cell.load(), cell.load()];
+            assert!(leases.iter().all(Lease::is_counted));
+            drop(leases);
+            cell.store(domain.share(Twice::new(turn, &drops)));
+            assert_eq!(drops.load(Ordering::Relaxed), turn);
+        }
+        let stats = domain.stats();
+        assert_eq!((stats.refused, stats.counted), (0, 198), "{stats:?}");
+    }
 }
 
 /// Marks wait for a fence of somebody else; a flush makes its own.

@@ -10,6 +10,7 @@ use super::protocol::{Install, Slot, drive};
 use super::real::Real;
 use super::shared::Shared;
 use super::slots::WAYS;
+use crate::Invariant;
 use core::fmt;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
@@ -31,6 +32,23 @@ use core::sync::atomic::{AtomicU64, Ordering};
 /// assert_eq!(*routes.load(), ["c"]);
 /// ```
 ///
+/// Values may be replaced by who has a reference to the cell, so a cell of one type is not
+/// one of another, also where only lifetimes differ:
+///
+/// ```
+/// # use percid_shootdown::lazy::LazyCell;
+/// fn route<'a>(cell: &'a LazyCell<&'static str>) -> &'a LazyCell<&'static str> {
+///     cell
+/// }
+/// ```
+///
+/// ```compile_fail
+/// # use percid_shootdown::lazy::LazyCell;
+/// fn route<'a>(cell: &'a LazyCell<&'static str>) -> &'a LazyCell<&'a str> {
+///     cell // who gets this might store what does not live as long
+/// }
+/// ```
+///
 /// # Cost
 ///
 /// A load that finds the value in its cid's slot: one section and two loads; the lease's
@@ -49,7 +67,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 ///
 /// # Fork and signals
 ///
-/// Loads may be used in signal handlers. So may stores, inside of
+/// Loads and stores may be used in signal handlers, inside of
 /// [`in_handler`](super::in_handler). A value that other threads were just loading when a
 /// process forked is not freed in the child.
 ///
@@ -65,7 +83,8 @@ pub struct LazyCell<T> {
     place: Place,
     way: u32,
     home: &'static Home,
-    value: PhantomData<Shared<T>>,
+    /// Has a value, and takes and gives others: invariant.
+    value: PhantomData<(Shared<T>, Invariant<T>)>,
 }
 
 /// One reader that has counted itself outside. There are fewer than four million threads,
@@ -147,6 +166,11 @@ impl<T> LazyCell<T> {
     #[cold]
     #[inline(never)]
     fn load_other(&self, slot: Slot, held: u64) -> Lease<T> {
+        if !self.home.caches {
+            // SAFETY: taken, and not handed out.
+            unsafe { leave_unused(slot) };
+            return self.load_uncached();
+        }
         match self.lease_of(slot, held) {
             Ok(lease) => lease,
             Err(slot) => match self.find(1) {
@@ -165,14 +189,20 @@ impl<T> LazyCell<T> {
     #[inline(never)]
     fn load_slow(&self) -> Lease<T> {
         if !self.home.caches {
-            self.home.counts.misses.inc();
-            self.home.counts.counted.inc();
-            return Lease::counted(self.load_counted());
+            return self.load_uncached();
         }
         match self.find(0) {
             Some(lease) => lease,
             None => self.miss(None),
         }
+    }
+
+    /// A lease where no slot may have the value: there is no fence, so nobody could take it
+    /// away again.
+    fn load_uncached(&self) -> Lease<T> {
+        self.home.counts.misses.inc();
+        self.home.counts.counted.inc();
+        Lease::counted(self.load_counted())
     }
 
     /// The ways after the first `skipped`, by their first words.
@@ -352,7 +382,19 @@ impl<T> LazyCell<T> {
     /// let old = hits.rcu(|hits| hits + 1);
     /// assert_eq!((*old, *hits.load()), (1, 2));
     /// ```
-    pub fn rcu(&self, mut update: impl FnMut(&T) -> T) -> Shared<T> {
+    ///
+    /// What it makes is dropped at any time, so it borrows nothing:
+    ///
+    /// ```compile_fail
+    /// # use percid_shootdown::lazy::LazyCell;
+    /// fn rename<'a>(cell: &LazyCell<&'a str>, name: &'a str) {
+    ///     cell.rcu(|_| name);
+    /// }
+    /// ```
+    pub fn rcu(&self, mut update: impl FnMut(&T) -> T) -> Shared<T>
+    where
+        T: Send + Sync + 'static,
+    {
         loop {
             let current = self.load();
             let new = Shared::in_home(self.home, update(&current));
@@ -387,8 +429,12 @@ impl<T> LazyCell<T> {
             object.stale.store(true, Ordering::Relaxed);
         }
         let given = BIAS - (old >> (64 - READERS)) - kept;
-        if object.give_back(given) {
-            self.home.condemn(object);
+        // SAFETY: the cell's count, less what was counted outside of it; who gives the last
+        // one is alone in seeing that.
+        unsafe {
+            if Header::give_back(header, given) {
+                self.home.condemn(header);
+            }
         }
     }
 }

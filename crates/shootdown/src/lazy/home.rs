@@ -8,6 +8,7 @@
 //! were freed as were made: then nobody is left who could make another.
 
 use core::cell::UnsafeCell;
+use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use percid::{ArenaError, Source, backend};
@@ -15,7 +16,7 @@ use percid_rseq::membarrier;
 
 use super::dead::{self, Quarantine};
 use super::list::List;
-use super::object::Header;
+use super::object::{Header, name_of};
 use super::policy::{Counts, Policies, Policy};
 use super::protocol::{NONE, Object, Outcome, Tend, drive};
 use super::real::{Real, Working};
@@ -73,7 +74,9 @@ impl Home {
         Ok(Box::leak(Box::new(Home {
             slots: Slots::new(looks)?,
             policy: Policies::default(),
-            // Registers for the fence, too, before anybody waits for one.
+            // Registers for the fence, too, before anybody waits for one. That it aborts
+            // sections is not asked: a take that it does not abort commits later, and
+            // finds the mark. See "Why a hit is safe".
             caches: sections && membarrier::fence().is_ok(),
             counts: Counts::default(),
             lock: AtomicU32::new(0),
@@ -99,9 +102,7 @@ impl Home {
             // SAFETY: homes are on this list only, by their addresses, and are never freed.
             let home = unsafe { Home::at(next) };
             next = home.link.load(Ordering::Relaxed);
-            if found.is_none() && home.slots.looks() == looks && home.is_done() {
-                // Ordering: Relaxed. Nobody else has it: it was taken off the list.
-                home.handles.store(1, Ordering::Relaxed);
+            if found.is_none() && home.slots.looks() == looks && home.begin_again() {
                 home.spare.store(false, Ordering::Release);
                 found = Some(home);
             } else {
@@ -111,15 +112,32 @@ impl Home {
         found
     }
 
-    /// Whether nobody is left who could make an object in it.
-    // What was made is added up last: so if the numbers are the same no object was there
-    // in between, and without a handle none has been made since.
-    fn is_done(&self) -> bool {
-        // Ordering: Acquire pairs with the Release in `give_up`.
-        self.handles.load(Ordering::Acquire) == 0 && {
-            let freed = self.counts.freed.sum();
-            freed == self.counts.made.sum()
+    /// Takes a handle of a home off the list, if it has no other, nor anybody who could
+    /// make one.
+    fn begin_again(&self) -> bool {
+        // Ordering: Acquire pairs with the Release in `give_up`: what was made under the
+        // handles.
+        if !self.is_empty()
+            || self
+                .handles
+                .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed)
+                .is_err()
+        {
+            return false;
         }
+        // Again: who had an object before may have made a cell of it, and given that up.
+        let is_ours = self.is_empty();
+        if !is_ours {
+            self.give_up();
+        }
+        is_ours
+    }
+
+    /// Whether no object is left. What was made is added up last: so if the numbers are the
+    /// same, no object was there in between.
+    fn is_empty(&self) -> bool {
+        let freed = self.counts.freed.sum();
+        freed == self.counts.made.sum()
     }
 
     /// # Safety
@@ -144,8 +162,10 @@ impl Home {
 
     /// A handle goes.
     pub(super) fn give_up(&self) {
-        // Ordering: Release pairs with the Acquire in `is_done`: what was made under it.
-        if self.handles.fetch_sub(1, Ordering::AcqRel) > 1 {
+        // Ordering: Release pairs with the Acquire in `begin_again`: what was made under it.
+        // SeqCst pairs with `has_handles`: who leaves work to whoever comes looks after that
+        // whether anybody can come, and this looks for work after the last handle went.
+        if self.handles.fetch_sub(1, Ordering::SeqCst) > 1 {
             return;
         }
         self.tend(true);
@@ -155,30 +175,44 @@ impl Home {
     }
 
     pub(super) fn has_handles(&self) -> bool {
-        self.handles.load(Ordering::Relaxed) != 0
+        // Ordering: SeqCst pairs with `give_up`.
+        self.handles.load(Ordering::SeqCst) != 0
     }
 
     /// The last counted reference of an object is gone.
-    pub(super) fn condemn(&self, object: &Header) {
-        if object.was_never_cached() {
+    ///
+    /// # Safety
+    ///
+    /// Nobody else has seen it go.
+    // By a pointer: another thread may free the object before this returns.
+    pub(super) unsafe fn condemn(&self, object: NonNull<Header>) {
+        // SAFETY: nobody frees it before it is on a list.
+        let header = unsafe { object.as_ref() };
+        if header.is_in_no_mask() {
             self.counts.never_cached.inc();
             if dead::is_in_handler() {
-                return self.dead.push(object.name().0, &object.next);
+                return self.dead.push(name_of(object).0, &header.next);
             }
             // SAFETY: neither counted nor in a slot, and never on a list.
-            unsafe { dead::bury(object.name()) };
+            unsafe { dead::bury(name_of(object)) };
             // What a handler gave up.
             if !self.dead.is_empty() {
                 self.tend(false);
             }
         } else {
-            self.push_dying(object);
+            // SAFETY: its last count is gone, and only the caller has seen that.
+            unsafe { self.push_dying(object) };
             self.tend(false);
         }
     }
 
-    pub(super) fn push_dying(&self, object: &Header) {
-        self.dying.push(object.name().0, &object.next);
+    /// # Safety
+    ///
+    /// Nobody else's, and alive. From here on it is whose the lock is.
+    pub(super) unsafe fn push_dying(&self, object: NonNull<Header>) {
+        // SAFETY: alive until it is on the list.
+        let link = unsafe { &(*object.as_ptr()).next };
+        self.dying.push(name_of(object).0, link);
         // After the push, so that nobody sees more than there are and waits for them.
         self.waiting.fetch_add(1, Ordering::SeqCst);
     }
@@ -226,7 +260,8 @@ impl Home {
 
     /// Whether a batch waits for somebody's fence.
     pub(super) fn has_parked(&self) -> bool {
-        self.parked.load(Ordering::Relaxed) != 0
+        // Ordering: SeqCst, after `give_up`: pairs with `park`.
+        self.parked.load(Ordering::SeqCst) != 0
     }
 
     /// Drops what is dead; whether there was anything.
@@ -259,8 +294,8 @@ impl Home {
             true => NONE,
             false => self.dead.take(),
         };
-        for first in [first, given_up] {
-            let mut rest = Rest(self, first);
+        // Both now: a panic in the first is not to lose the second.
+        for mut rest in [first, given_up].map(|first| Rest(self, first)) {
             while let Some(object) = rest.next() {
                 dropped = true;
                 // SAFETY: dead: its counts are zero, no slot has it, and no list any more.

@@ -29,8 +29,9 @@ use super::slots::{COUNTED, LOOK};
 ///
 /// # Fork and signals
 ///
-/// May be taken and dropped in signal handlers; drop may run the value's destructor, so
-/// see [`in_handler`](super::in_handler). A child of `fork` keeps the leases of its thread;
+/// May be taken and dropped in signal handlers, inside of
+/// [`in_handler`](super::in_handler): outside of it either may shoot down and run
+/// destructors. A child of `fork` keeps the leases of its thread;
 /// those of other threads are forgotten there.
 pub struct Lease<T> {
     header: NonNull<Header>,

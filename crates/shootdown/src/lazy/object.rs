@@ -25,6 +25,8 @@ pub(super) struct Header {
     pub(super) stale: AtomicBool,
     /// Whether a cell has ever held it.
     pub(super) shown: AtomicBool,
+    /// Whether a slot has ever cached it. Bits of the mask go, this stays.
+    cached: AtomicBool,
     /// Bytes of the allocation before it.
     before: u8,
     /// The slots that may hold it, by number.
@@ -89,6 +91,7 @@ impl<T> Shell<T> {
                 pending: AtomicU32::new(1),
                 stale: AtomicBool::new(false),
                 shown: AtomicBool::new(false),
+                cached: AtomicBool::new(false),
                 before: before as u8,
                 mask: [const { AtomicU64::new(0) }; 3],
                 next: AtomicU64::new(0),
@@ -141,13 +144,8 @@ impl Header {
     ///
     /// It is alive for `'a`.
     pub(super) unsafe fn named<'a>(object: Object) -> &'a Header {
-        let header = core::ptr::with_exposed_provenance::<Header>(object.0 as usize);
         // SAFETY: the name is the address of a header, which the caller keeps alive.
-        unsafe { &*header }
-    }
-
-    pub(super) fn name(&self) -> Object {
-        name_of(NonNull::from(self))
+        unsafe { named(object).as_ref() }
     }
 
     #[inline]
@@ -157,9 +155,12 @@ impl Header {
 
     /// The caller's reference becomes a cell's.
     pub(super) fn show(&self) {
-        let shown = self.shown.load(Ordering::Relaxed);
-        // Ordering: Acquire pairs with the Release of references that went: what they did.
-        if !shown && self.count.load(Ordering::Acquire) == 1 {
+        // The count first: whoever has shown it meanwhile, and given that back, was counted
+        // then, or is seen to have shown it.
+        // Ordering: Acquire pairs with the AcqRel of `give_back`: what was done under the
+        // references that went.
+        let alone = self.count.load(Ordering::Acquire) == 1;
+        if alone && !self.shown.load(Ordering::Relaxed) {
             // Nobody else has a reference, and no cell has ever lent one out.
             self.shown.store(true, Ordering::Relaxed);
             self.count.store(BIAS, Ordering::Relaxed);
@@ -176,25 +177,52 @@ impl Header {
         self.count.fetch_sub(BIAS - 1, Ordering::Relaxed);
     }
 
-    /// Gives so much of the count back; whether that was the last of it.
+    /// Gives so much of an object's count back; whether that was the last of it. Otherwise
+    /// others may free it at once: it is named by a pointer, for a reference that is passed
+    /// promises that it stays.
+    ///
+    /// # Safety
+    ///
+    /// The caller's count.
     // Ordering: AcqRel: the last one sees what was done under all others.
-    pub(super) fn give_back(&self, given: u64) -> bool {
-        // If nothing else is counted, and no slot has it, then nobody else has a reference
-        // to count from.
-        if self.count.load(Ordering::Acquire) == given && self.was_never_cached() {
+    pub(super) unsafe fn give_back(header: NonNull<Header>, given: u64) -> bool {
+        let header = header.as_ptr();
+        // SAFETY: counted, so alive up to the end of this block.
+        let (count, cached) = unsafe { (&(*header).count, &(*header).cached) };
+        // If nothing else is counted, and no slot has ever had it, then nobody else has a
+        // reference to count from. The mask does not say that: a lease may be upgraded and
+        // its slot's bit cleared after the count was looked at.
+        // Ordering: Acquire pairs with the AcqRel of an install that gave its count back:
+        // it is seen to have cached the object. One that has not is counted.
+        if count.load(Ordering::Acquire) == given && !cached.load(Ordering::Relaxed) {
             return true;
         }
-        self.count.fetch_sub(given, Ordering::AcqRel) == given
+        count.fetch_sub(given, Ordering::AcqRel) == given
     }
 
-    /// Whether no slot has ever cached it, as who saw its count fall to zero may ask.
-    // Ordering: Relaxed. Bits were set before the counts were given back whose end the
-    // caller has acquired.
-    pub(super) fn was_never_cached(&self) -> bool {
+    /// A slot is about to cache it, by a count that is given back afterwards.
+    // Ordering: Relaxed. The count is given back with Release: see `give_back`.
+    pub(super) fn cache(&self) {
+        if !self.cached.load(Ordering::Relaxed) {
+            self.cached.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether no slot is left that may have it, as who saw its count fall to zero may ask.
+    // Ordering: Acquire pairs with the AcqRel of `clear`: who cleared the bit has used the
+    // object before. The words change by read-modify-writes only, so a 0 that is read
+    // synchronizes with every clear before it.
+    pub(super) fn is_in_no_mask(&self) -> bool {
         self.mask
             .iter()
-            .all(|word| word.load(Ordering::Relaxed) == 0)
+            .all(|word| word.load(Ordering::Acquire) == 0)
     }
+}
+
+/// The header that a name is the address of.
+pub(super) fn named(object: Object) -> NonNull<Header> {
+    let header = core::ptr::with_exposed_provenance_mut(object.0 as usize);
+    NonNull::new(header).expect("the name of an object")
 }
 
 /// What stands for an object in cells and slots.
@@ -268,5 +296,32 @@ impl Drop for Remains {
     fn drop(&mut self) {
         // SAFETY: allocated with this layout, so many bytes before the header.
         unsafe { dealloc(self.header.sub(self.before), self.kind.layout) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lazy::{LazyDomain, Policy, Shared};
+
+    /// Who finds its own count alone, and then the mask empty, may have overlooked a lease
+    /// that was upgraded in between: so what was cached is always counted down.
+    #[test]
+    fn what_was_cached_is_counted_down() {
+        let domain = LazyDomain::new(Policy::new());
+        for cached in [false, true] {
+            let header = domain.share(1).into_header();
+            // SAFETY: alive, by the count that is given back and then made again.
+            unsafe {
+                let object = header.as_ref();
+                if cached {
+                    object.cache();
+                }
+                assert!(Header::give_back(header, 1));
+                let left = u64::from(!cached);
+                assert_eq!(object.count.swap(1, Ordering::Relaxed), left);
+                drop(Shared::<i32>::from_header(header));
+            }
+        }
     }
 }

@@ -4,7 +4,7 @@ use core::sync::atomic::Ordering;
 
 use super::corrupt;
 use super::home::Home;
-use super::object::Header;
+use super::object::{Header, named};
 use super::protocol::{Answer, NONE, Object, Request, Shared, Slot};
 use super::slots::{ACTIVE, POINTER};
 use crate::generation::generation;
@@ -33,6 +33,8 @@ pub(super) struct Real<'a> {
     force: bool,
     /// Whether the parked batch has been looked at.
     looked: bool,
+    /// Whether its fence was refused.
+    refused: bool,
     /// Objects to drop, by their links.
     dead: u64,
 }
@@ -43,6 +45,7 @@ impl<'a> Real<'a> {
             home,
             force,
             looked: false,
+            refused: false,
             dead: NONE,
         }
     }
@@ -127,7 +130,9 @@ impl<'a> Real<'a> {
         working.parked_marks.append(&mut working.marks);
         // After the marks. What waits already waits a little longer.
         working.since = Some(Barriers::process().point());
-        home.parked.fetch_add(objects as u32, Ordering::Relaxed);
+        // Ordering: SeqCst, with the look at the handles after unlocking: pairs with
+        // `give_up`, which takes the last handle and then looks for what is parked.
+        home.parked.fetch_add(objects as u32, Ordering::SeqCst);
         // It is looked at again if it is too long by now.
         self.looked = objects_may_wait(home);
         true
@@ -144,8 +149,10 @@ impl<'a> Real<'a> {
         };
         if Barriers::process().has_served(point) {
             home.counts.saved_by_quiesce.inc();
-        } else if !self.force && home.has_handles() && objects_may_wait(home) || !self.fence(since)
-        {
+        } else if !self.force && home.has_handles() && objects_may_wait(home) {
+            return false;
+        } else if !self.fence(since) {
+            self.refused = true;
             return false;
         }
         // SAFETY: locked.
@@ -245,7 +252,8 @@ impl Shared for Real<'_> {
                 Answer::Done
             }
             Request::ClearBit(object, slot) => {
-                if home.slots.clear(header(object), slot) {
+                // SAFETY: an install holds the slot, and has found the object there.
+                if unsafe { home.slots.clear(object, slot) } {
                     counts.saved_by_clear_bits.inc();
                 }
                 Answer::Done
@@ -259,7 +267,8 @@ impl Shared for Real<'_> {
                 Answer::Is(header(object).count.fetch_sub(1, Ordering::AcqRel) == 1)
             }
             Request::Condemn(object) => {
-                home.push_dying(header(object));
+                // SAFETY: the caller gave its last count back.
+                unsafe { home.push_dying(named(object)) };
                 Answer::Done
             }
             Request::Nudge => {
@@ -313,9 +322,10 @@ impl Shared for Real<'_> {
                 // SAFETY: locked.
                 let mut next = core::mem::take(&mut unsafe { self.working() }.batch);
                 while next != NONE {
-                    let object = header(Object(next));
-                    next = object.next.load(Ordering::Relaxed);
-                    home.push_dying(object);
+                    let object = Object(next);
+                    next = header(object).next.load(Ordering::Relaxed);
+                    // SAFETY: of the batch, whose marks were lifted.
+                    unsafe { home.push_dying(named(object)) };
                 }
                 Answer::Done
             }
@@ -348,8 +358,9 @@ impl Shared for Real<'_> {
             }
             Request::Nudged => Answer::Is(home.nudged.load(Ordering::SeqCst)),
             Request::Work => {
-                let parked = !self.looked && home.has_parked();
-                Answer::Is(home.has_work(self.force) || parked)
+                // Without handles nobody may come who looks again.
+                let is_due = || !self.looked || !self.refused && !home.has_handles();
+                Answer::Is(home.has_work(self.force) || home.has_parked() && is_due())
             }
             Request::Done(_) => unreachable!("nothing to be done"),
         }

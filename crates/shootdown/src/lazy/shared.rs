@@ -49,15 +49,16 @@ impl<T: Send + Sync + 'static> Shared<T> {
     pub fn new(value: T) -> Shared<T> {
         LazyDomain::process().share(value)
     }
-}
 
-impl<T> Shared<T> {
+    // `'static`, for the value may be dropped at any time, by whoever shoots it down.
     pub(super) fn in_home(home: &'static Home, value: T) -> Shared<T> {
         home.counts.made.inc();
         // SAFETY: one reference, this.
         unsafe { Shared::from_header(Shell::allocate(home, value)) }
     }
+}
 
+impl<T> Shared<T> {
     /// # Safety
     ///
     /// A live object with such a value; one counted reference becomes this.
@@ -107,7 +108,7 @@ impl<T> Clone for Shared<T> {
 
 impl<T> Drop for Shared<T> {
     fn drop(&mut self) {
-        // SAFETY: counted, so alive; and its own mark keeps it alive in `condemn`.
+        // SAFETY: this one's count, which ends here.
         unsafe { give_back(self.header) };
     }
 }
@@ -119,9 +120,12 @@ impl<T> Drop for Shared<T> {
 /// It is the caller's.
 pub(super) unsafe fn give_back(header: NonNull<Header>) {
     // SAFETY: counted, so alive.
-    let header = unsafe { header.as_ref() };
-    if header.give_back(1) {
-        header.home().condemn(header);
+    let home = unsafe { header.as_ref() }.home();
+    // SAFETY: the caller's count; who gives the last one is alone in seeing that.
+    unsafe {
+        if Header::give_back(header, 1) {
+            home.condemn(header);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use percid_rseq::Refusal;
 use percid_rseq::section::{self, Index, WordAddress};
 
 use super::home::Home;
-use super::object::{EXACT, Header};
+use super::object::{EXACT, Header, named};
 use super::protocol::{NONE, Object, Slot};
 
 /// Slots of a stripe.
@@ -215,17 +215,25 @@ impl Slots {
     // shootdown.
     pub(super) fn set(&self, object: &Header, slot: Slot) {
         let (word, bit) = place(self.number(slot));
+        object.cache();
         if object.mask[word].load(Ordering::Relaxed) & bit == 0 {
             object.mask[word].fetch_or(bit, Ordering::AcqRel);
         }
     }
 
-    /// Whether the slot had a bit to itself.
-    pub(super) fn clear(&self, object: &Header, slot: Slot) -> bool {
+    /// Whether the slot had a bit to itself. Once it is cleared the object may be gone.
+    ///
+    /// # Safety
+    ///
+    /// The caller holds the slot, and found there the object, unmarked.
+    // Ordering: Release pairs with the Acquire of who frees an object that is in no mask.
+    pub(super) unsafe fn clear(&self, object: Object, slot: Slot) -> bool {
         let number = self.number(slot);
         let (word, bit) = place(number);
         if number < EXACT {
-            object.mask[word].fetch_and(!bit, Ordering::AcqRel);
+            // SAFETY: alive as long as the bit is set and the slot is held.
+            let word = unsafe { &(*named(object).as_ptr()).mask[word] };
+            word.fetch_and(!bit, Ordering::AcqRel);
         }
         number < EXACT
     }
