@@ -5,6 +5,8 @@
 #[allow(dead_code, reason = "more than is needed here")]
 #[path = "../../rseq/tests/support/seccomp.rs"]
 mod seccomp;
+#[path = "support/twice.rs"]
+mod twice;
 
 use std::cell::RefCell;
 use std::process::Command;
@@ -15,32 +17,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
 use percid_shootdown::lazy::{LazyCell, LazyDomain, Lease, Policy, Shared, in_handler};
 use seccomp::forbid;
-
-/// A number that is there twice, until it is dropped.
-struct Twice(AtomicUsize, AtomicUsize, Arc<AtomicUsize>);
-
-impl Twice {
-    fn new(number: usize, drops: &Arc<AtomicUsize>) -> Twice {
-        let number = || AtomicUsize::new(number);
-        Twice(number(), number(), Arc::clone(drops))
-    }
-
-    fn is_whole(&self) -> bool {
-        let first = self.0.load(Ordering::Relaxed);
-        first == self.1.load(Ordering::Relaxed) && first != usize::MAX
-    }
-}
-
-impl Drop for Twice {
-    fn drop(&mut self) {
-        self.0.store(usize::MAX, Ordering::Relaxed);
-        self.2.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-fn domain() -> LazyDomain {
-    LazyDomain::new(Policy::new().check(true))
-}
+use twice::{Twice, domain};
 
 /// What handlers store; each gives one up that was prepared for it, for they must not
 /// allocate.

@@ -1,6 +1,9 @@
 //! What lazy references keep: it does not grow with tasks, nor with domains that come and
 //! go. One test, for the arena is the process's.
 
+#[path = "support/twice.rs"]
+mod twice;
+
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
@@ -9,32 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use percid_shootdown::lazy::{LazyDomain, Policy};
-
-/// A number that is there twice, until it is dropped.
-struct Twice(AtomicUsize, AtomicUsize, Arc<AtomicUsize>);
-
-impl Twice {
-    fn new(number: usize, drops: &Arc<AtomicUsize>) -> Twice {
-        let number = || AtomicUsize::new(number);
-        Twice(number(), number(), Arc::clone(drops))
-    }
-
-    fn is_whole(&self) -> bool {
-        let first = self.0.load(Ordering::Relaxed);
-        first == self.1.load(Ordering::Relaxed) && first != usize::MAX
-    }
-}
-
-impl Drop for Twice {
-    fn drop(&mut self) {
-        self.0.store(usize::MAX, Ordering::Relaxed);
-        self.2.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-fn domain() -> LazyDomain {
-    LazyDomain::new(Policy::new().check(true))
-}
+use twice::{Twice, domain};
 
 #[test]
 fn memory_is_of_cids() {
