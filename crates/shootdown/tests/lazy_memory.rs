@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use percid_shootdown::lazy::{LazyDomain, Policy};
 use twice::{Twice, domain};
 
 #[test]
