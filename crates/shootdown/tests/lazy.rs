@@ -125,6 +125,21 @@ fn shared_is_counted() {
     assert_eq!(all.drops(), 1);
 }
 
+/// A cell takes one reference over, not those of others.
+#[test]
+fn a_value_outlives_its_cells_while_somebody_counts() {
+    let all = Fixture::new(Policy::new());
+    let kept = all.value(1);
+    let cells = [(); 2].map(|()| LazyCell::from_shared(kept.clone()));
+    drop(cells);
+    assert_eq!((kept.0, all.drops()), (1, 0));
+    // Nor where cells have had it before.
+    drop(LazyCell::from_shared(kept.clone()));
+    assert_eq!((kept.0, all.drops()), (1, 0));
+    drop(LazyCell::from_shared(kept));
+    assert_eq!(all.drops(), 1);
+}
+
 #[test]
 fn a_lease_is_upgraded_while_somebody_counts() {
     let all = Fixture::new(Policy::new());

@@ -295,4 +295,35 @@ mod tests {
         assert!(!attached.keep(&ALONE));
         assert_eq!(attached.all().count(), 1);
     }
+
+    struct Empty<const WHICH: usize>;
+
+    impl<const WHICH: usize> Stripes for Empty<WHICH> {
+        fn open(&self, _to: u32) -> Result<(), i32> {
+            Ok(())
+        }
+
+        fn opened(&self) -> u32 {
+            0
+        }
+    }
+
+    /// Memories of no size may all be at one address.
+    #[test]
+    fn memories_at_one_address_are_told_apart() {
+        let (one, two): (&Empty<1>, &Empty<2>) =
+            (Box::leak(Box::new(Empty)), Box::leak(Box::new(Empty)));
+        assert!(core::ptr::addr_eq(one, two));
+        let attached = Attached::new();
+        for memory in [Memory::Static(one), Memory::Static(two)] {
+            assert!(attached.attach(memory).is_ok());
+        }
+        assert!(attached.keep(two));
+        attached.0.iter().for_each(Place::withdraw);
+        let left: Vec<_> = attached
+            .all()
+            .map(|it| (it as &dyn Any).type_id())
+            .collect();
+        assert_eq!(left, [two.type_id()], "the other one was kept");
+    }
 }
