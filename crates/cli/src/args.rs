@@ -42,6 +42,8 @@ enum Command {
     /// Show the counters of a file that processes share, live or once
     Top(Top),
     /// Print a script that completes this command line
+    #[command(after_help = "For bash, where bash-completion is installed:\n  \
+            percid completions bash > ~/.local/share/bash-completion/completions/percid")]
     Completions {
         /// The shell that reads it
         shell: Shell,
@@ -69,7 +71,13 @@ pub(crate) struct Doctor {
 }
 
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  \
+        percid bench counter pool              all cases of two suites\n  \
+        percid bench pool/flow --threads 1,2,4 one case\n  \
+        percid bench all --json before.json    everything, to be compared later"
+)]
 pub(crate) struct Bench {
     #[command(subcommand)]
     pub(crate) command: Option<BenchCommand>,
@@ -81,7 +89,8 @@ pub(crate) struct Bench {
     #[arg(long)]
     pub(crate) list: bool,
     /// Numbers of threads [default: 1,2, as far as there are CPUs]
-    #[arg(long, value_name = "N,...", value_delimiter = ',', value_parser = threads)]
+    #[arg(long, value_name = "N,...", value_delimiter = ',', value_parser = threads,
+        allow_negative_numbers = true)]
     pub(crate) threads: Vec<usize>,
     /// Fewer repetitions
     #[arg(long)]
@@ -98,6 +107,9 @@ pub(crate) enum BenchCommand {
 }
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 nothing became slower; 1 something did; 2 there is nothing to compare"
+)]
 pub(crate) struct Compare {
     /// The earlier run, as --json has written it
     #[arg(value_name = "A.json")]
@@ -107,7 +119,8 @@ pub(crate) struct Compare {
     pub(crate) after: PathBuf,
     /// Growth of a median, in percent, from which on it counts: if the least grew as much,
     /// if it is more than the repetitions vary, and if no peer grew alike
-    #[arg(long, value_name = "PERCENT", default_value = "10", value_parser = percent)]
+    #[arg(long, value_name = "PERCENT", default_value = "10", value_parser = percent,
+        allow_negative_numbers = true)]
     pub(crate) threshold: f64,
     /// Show every figure, and not only what changed
     #[arg(long)]
@@ -126,7 +139,8 @@ pub(crate) struct Report {
     #[arg(long)]
     pub(crate) quick: bool,
     /// Numbers of threads [default: 1,2, as far as there are CPUs]
-    #[arg(long, value_name = "N,...", value_delimiter = ',', value_parser = threads)]
+    #[arg(long, value_name = "N,...", value_delimiter = ',', value_parser = threads,
+        allow_negative_numbers = true)]
     pub(crate) threads: Vec<usize>,
     /// Write the results to this file as well, in JSON
     #[arg(long, value_name = "FILE")]
@@ -141,6 +155,9 @@ fn percent(text: &str) -> Result<f64, String> {
 }
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Keys: m n t r order by making, name, total or rate; arrows and page keys move; q quits"
+)]
 pub(crate) struct Top {
     /// A file that percid::file::Arena has made
     #[arg(value_name = "FILE")]
@@ -152,7 +169,8 @@ pub(crate) struct Top {
     #[arg(long, requires = "once")]
     pub(crate) json: bool,
     /// Time between two looks
-    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds,
+        allow_negative_numbers = true)]
     pub(crate) interval: f64,
 }
 

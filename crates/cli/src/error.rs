@@ -27,7 +27,7 @@ pub(crate) enum Error {
     )]
     Unavailable { name: &'static str, why: String },
     #[error(
-        "cannot write results to '{}': {why}; nothing was measured; \
+        "cannot write results to '{}': {why}; nothing was run; \
          name a file in a directory that exists and that you may write to",
         path.display()
     )]

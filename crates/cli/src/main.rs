@@ -10,6 +10,7 @@ mod manual;
 mod measure;
 mod output;
 mod page;
+mod progress;
 mod report;
 mod sim;
 mod source;

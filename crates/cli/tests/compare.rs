@@ -56,9 +56,11 @@ fn the_threshold_is_stated_and_heeded() {
     let said = compare(&before, &after, &["--threshold", "25"]);
     assert_eq!(said.code, Some(0), "{said:?}");
     assert!(said.out.contains("more than 25 %"), "{}", said.out);
-    let said = compare(&before, &after, &["--threshold", "much"]);
-    assert_eq!(said.code, Some(2), "{said:?}");
-    assert!(said.err.contains("in percent"), "{}", said.err);
+    for bad in ["much", "-1"] {
+        let said = compare(&before, &after, &["--threshold", bad]);
+        assert_eq!(said.code, Some(2), "{said:?}");
+        assert!(said.err.contains("in percent"), "{}", said.err);
+    }
 }
 
 #[test]

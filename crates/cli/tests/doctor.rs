@@ -167,6 +167,17 @@ fn a_broken_kernel_is_named() {
 }
 
 #[test]
+fn a_trial_that_was_left_out_is_no_result() {
+    let with = |arguments: &[&str]| run(percid(arguments).env("PERCID_TRIAL", "skip"));
+    let text = with(&["doctor"]);
+    assert!(value(&text, "  not tried").is_some(), "{}", text.out);
+    assert!(value(&text, "  by a signal").is_none(), "{}", text.out);
+    let answer = json(&with(&["doctor", "--json"]));
+    assert!(answer["trial"]["left_out"].is_string(), "{answer}");
+    assert_eq!(answer["trial"]["signal"]["verdict"], "unverified");
+}
+
+#[test]
 fn variables_with_unknown_values_are_named() {
     let mut asked = percid(&["doctor", "--json"]);
     let said = run(asked

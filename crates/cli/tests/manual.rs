@@ -74,6 +74,10 @@ fn exit_codes() {
         (&["--nonsense"], 2),
         (&["bench", "compare", "a", "b", "c"], 2),
         (&["report", "--from", "/no/such/file"], 2),
+        (&["top", "/no/such/file"], 2),
+        (&["sim"], 2),
+        (&["sim", "run", "moon"], 2),
+        (&["sim", "list"], 0),
     ] {
         let said = run(&mut percid(arguments));
         assert_eq!(said.code, Some(code), "{arguments:?}: {said:?}");
@@ -81,6 +85,11 @@ fn exit_codes() {
     let mut refused = percid(&["doctor"]);
     refused.env("PERCID_BACKEND", "fallback");
     assert_eq!(run(&mut refused).code, Some(3));
+    // What needs sections, asked for by name; by the way it is only left out.
+    let mut refused = percid(&["bench", "cid"]);
+    let said = run(refused.env("PERCID_BACKEND", "fallback"));
+    assert_eq!(said.code, Some(3), "{said:?}");
+    assert!(said.err.contains("percid doctor says"), "{}", said.err);
     let help = run(&mut percid(&["--help"])).out;
     assert!(help.contains("Exit codes: 0 done; 1 failed"), "{help}");
 }

@@ -125,7 +125,7 @@ fn a_page_that_cannot_be_written_is_found_before_the_run() {
     let page = directory.file("missing/page.html");
     let said = run(&mut percid(&["report", "--out", &page]));
     assert_eq!(said.code, Some(2), "{said:?}");
-    assert!(said.err.contains("nothing was measured"), "{}", said.err);
+    assert!(said.err.contains("nothing was run"), "{}", said.err);
     assert!(directory.names().is_empty());
 }
 

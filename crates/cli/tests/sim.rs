@@ -118,11 +118,13 @@ fn what_cannot_be_run_says_why() {
         (&["run", "idle"], "no workload 'idle'"),
         (&["run", "pool", "--policies", "best"], "no policy 'best'"),
         (&["run", "pool", "--time", "0s"], "more than nothing"),
-        (&["run", "pool", "--threads", "99999999"], "too many"),
+        (&["run", "pool", "--time", "soon"], "as in 500ms or 2s"),
+        (&["run", "pool", "--threads", "99999999"], "1..=65536"),
+        (&["run", "pool", "--threads", "0"], "1..=65536"),
         (&["run", "pool", "--cost", "fra=1"], "no cost 'fra'"),
         (
             &["run", "pool", "--json", "/nowhere/x.json"],
-            "nothing was measured",
+            "nothing was run",
         ),
         (&["trace", "/nowhere/trace.txt"], "cannot read the trace"),
         (&["lineage", "--only", "moon"], "no run 'moon'"),
@@ -132,6 +134,19 @@ fn what_cannot_be_run_says_why() {
         assert!(said.err.contains(why), "{arguments:?}: {}", said.err);
         assert_eq!(said.out, "", "{arguments:?}");
     }
+}
+
+#[test]
+fn cpus_that_the_machine_has_not_are_noted() {
+    let few = ["run", "roaming", "--cpus", "4", "--time", "1ms", "--cpuset"];
+    let said = sim(&[few.as_slice(), &["2-9"]].concat());
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(
+        said.err.contains("note: the machine has 4 CPUs"),
+        "{}",
+        said.err
+    );
+    assert_eq!(sim(&[few.as_slice(), &["2-3"]].concat()).err, "");
 }
 
 const TRACE: &str = "\

@@ -3,6 +3,7 @@
 use percid::{Reason, Source};
 use percid_cid::{BACKEND_VARIABLE, POSSIBLE_VARIABLE};
 use percid_rseq::RegistrationError;
+use percid_rseq::trial::Trial;
 use serde::Serialize;
 
 use super::facts::Facts;
@@ -46,7 +47,7 @@ pub(super) fn on(facts: &Facts) -> Vec<Advice> {
     }
     let broken = match facts.backend.reason {
         Reason::NotAborted(what) => Some(what),
-        _ => facts.trial.broken(),
+        _ => facts.trial.as_ref().ok().and_then(Trial::broken),
     };
     if let Some(what) = broken {
         advice.push(Advice::matters(
@@ -134,7 +135,9 @@ fn unregistered(why: RegistrationError) -> String {
     use RegistrationError::*;
     match why {
         UnsupportedTarget => {
-            "sections exist for x86-64 on Linux; elsewhere the fallback is what there is".into()
+            "sections exist for x86-64 and aarch64 on Linux; elsewhere the fallback is what there \
+             is"
+            .into()
         }
         NoSyscall => "allow the rseq system call in the seccomp filter of the container or \
                       sandbox; gVisor, valgrind and qemu's user mode do not have it, run outside \

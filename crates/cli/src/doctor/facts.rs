@@ -19,8 +19,8 @@ pub(super) struct Facts {
     pub(super) backend: Backend,
     pub(super) rseq: Rseq,
     pub(super) membarrier: Membarrier,
-    /// The long form of what every process tries at its first use.
-    pub(super) trial: Trial,
+    /// The long form of what every process tries at its first use, or why it was left out.
+    pub(super) trial: Result<Trial, &'static str>,
     pub(super) cpus: Cpus,
     pub(super) environment: Vec<Variable>,
     /// Address space that counters live in, or why there is none.
@@ -166,12 +166,15 @@ fn advertised() -> (Option<u32>, Option<u32>) {
 
 /// Disturbs sections again and again, until each disturbance was seen to abort some or
 /// patience is over.
-fn trial_of_kernel() -> Trial {
+fn trial_of_kernel() -> Result<Trial, &'static str> {
     const ROUNDS: u32 = 20;
     const PATIENCE: u32 = 10;
     let skip = requested(TRIAL_VARIABLE).is_some_and(|value| value.as_str() == "skip");
-    if skip || percid_rseq::enter_thread().is_err() {
-        return Trial::default();
+    if skip {
+        return Err("PERCID_TRIAL=skip was set");
+    }
+    if percid_rseq::enter_thread().is_err() {
+        return Err("there are no sections here");
     }
     let mut trial = Trial::default();
     for _ in 0..PATIENCE {
@@ -181,7 +184,7 @@ fn trial_of_kernel() -> Trial {
             break;
         }
     }
-    trial
+    Ok(trial)
 }
 
 fn environment() -> Vec<Variable> {

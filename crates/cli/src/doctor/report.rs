@@ -45,6 +45,8 @@ struct Backend {
 /// The trial of the kernel, by disturbance.
 #[derive(Debug, Serialize)]
 struct Tries {
+    /// Why nothing was tried.
+    left_out: Option<&'static str>,
     preemption: Try,
     fence_of_cpu: Try,
     fence: Try,
@@ -60,7 +62,11 @@ struct Try {
 }
 
 impl Tries {
-    fn new(trial: &Trial) -> Tries {
+    fn new(trial: &Result<Trial, &'static str>) -> Tries {
+        let (trial, left_out) = match trial {
+            Ok(trial) => (*trial, None),
+            Err(why) => (Trial::default(), Some(*why)),
+        };
         let of = |disturbance| {
             let tally = trial.tally(disturbance);
             Try {
@@ -74,6 +80,7 @@ impl Tries {
             }
         };
         Tries {
+            left_out,
             preemption: of(Disturbance::Preemption),
             fence_of_cpu: of(Disturbance::FenceOfCpu),
             fence: of(Disturbance::Fence),
@@ -168,10 +175,14 @@ impl fmt::Display for Report<'_> {
         };
         line(f, "  all commands", commands)?;
         writeln!(f, "sections are aborted")?;
-        line(f, "  by preemption", &self.trial.preemption)?;
-        line(f, "  by a fence of its CPU", &self.trial.fence_of_cpu)?;
-        line(f, "  by a fence of all CPUs", &self.trial.fence)?;
-        line(f, "  by a signal", &self.trial.signal)?;
+        if let Some(why) = self.trial.left_out {
+            line(f, "  not tried", why)?;
+        } else {
+            line(f, "  by preemption", &self.trial.preemption)?;
+            line(f, "  by a fence of its CPU", &self.trial.fence_of_cpu)?;
+            line(f, "  by a fence of all CPUs", &self.trial.fence)?;
+            line(f, "  by a signal", &self.trial.signal)?;
+        }
         match (self.arena.reserved, self.arena.refused) {
             (Some(bytes), _) => line(
                 f,

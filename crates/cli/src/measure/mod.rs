@@ -17,7 +17,6 @@ use crate::error::Error;
 use self::progress::Progress;
 
 pub(crate) use self::elsewhere::MEASURE;
-pub(crate) use self::progress::note;
 pub(crate) use self::select::{Chosen, available, choose, keep_chosen, threads};
 
 /// How long all suites may take by `--quick`: less than three minutes with what a

@@ -1,10 +1,11 @@
 //! How far a run is, for whoever watches it on a terminal.
 
-use std::io::{IsTerminal, Write, stderr};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use percid_benches::plan::Job;
+
+use crate::progress;
 
 /// A bar on stderr, or nothing if that is no terminal.
 ///
@@ -17,18 +18,8 @@ pub(super) struct Progress {
 impl Progress {
     /// Of so much time.
     pub(super) fn new(time: Duration) -> Progress {
-        let bar = if stderr().is_terminal() {
-            ProgressBar::new(time.as_micros() as u64)
-        } else {
-            ProgressBar::hidden()
-        };
-        let style =
-            ProgressStyle::with_template("{msg:<20} {bar:30} {percent:>3} %, about {eta} left");
         Progress {
-            bar: match style {
-                Ok(style) => bar.with_style(style),
-                Err(_) => bar,
-            },
+            bar: progress::bar(time.as_micros() as u64, 20),
         }
     }
 
@@ -53,10 +44,4 @@ impl Drop for Progress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
-}
-
-/// Something to know about the run, on stderr.
-pub(crate) fn note(text: &str) {
-    // A closed stderr leaves nobody to tell.
-    let _ = writeln!(stderr().lock(), "note: {text}");
 }

@@ -4,8 +4,8 @@ use percid_benches::cpus;
 use percid_benches::plan::Job;
 use percid_benches::suite::{Case, SUITES, Suite, find};
 
-use super::progress;
 use crate::error::Error;
+use crate::progress::note;
 
 /// Threads if nothing was asked for, as far as there are CPUs.
 const THREADS: [usize; 2] = [1, 2];
@@ -112,7 +112,7 @@ pub(crate) fn available(chosen: &[Chosen]) -> Result<Vec<&'static Suite>, Error>
         match (one.suite.available)() {
             Ok(()) => suites.push(one.suite),
             Err(why) if one.by_name => return Err(Error::Unavailable { name, why }),
-            Err(why) => progress::note(&format!("the suite '{name}' is left out: {why}")),
+            Err(why) => note(&format!("the suite '{name}' is left out: {why}")),
         }
     }
     Ok(suites)
@@ -139,7 +139,7 @@ pub(crate) fn threads(asked: &[usize]) -> Vec<usize> {
             continue;
         }
         if count > cpus {
-            progress::note(&format!(
+            note(&format!(
                 "{count} threads on {cpus} CPUs take turns: their figures hold the time that they wait"
             ));
         }

@@ -6,6 +6,9 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use percid_sim::{Costs, CpuSet, Kind, Name};
 
+/// Most threads that a run may have.
+const MOST_THREADS: i64 = percid_sim::MOST_THREADS as i64;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Sim {
     /// List the workloads, the policies and the costs
@@ -23,6 +26,9 @@ pub(crate) enum Sim {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+        percid sim run roaming --cpus 256\n  \
+        percid sim run hackbench --threads 400 --policies linux-6.3,percid-strict --svg plots")]
 pub(crate) struct Run {
     /// What the threads do; percid sim list shows the workloads
     pub(crate) workload: Kind,
@@ -32,16 +38,16 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) machine: Shape,
     /// Threads [default: what suits the workload and the machine]
-    #[arg(long, value_name = "N", default_value = "0", hide_default_value = true)]
-    pub(crate) threads: u32,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST_THREADS))]
+    pub(crate) threads: Option<u32>,
     /// Simulated time
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time)]
     pub(crate) time: Duration,
     /// Pause between two bursts
-    #[arg(long, value_name = "TIME", default_value = "200ms", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "200ms", value_parser = time)]
     pub(crate) pause: Duration,
     /// Between two hops of a roaming thread
-    #[arg(long, value_name = "TIME", default_value = "1ms", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "1ms", value_parser = time)]
     pub(crate) hop: Duration,
     /// CPUs that the threads may run on, as in 0-3,8 [default: all]
     #[arg(long, value_name = "LIST")]
@@ -153,9 +159,22 @@ fn cost(text: &str) -> Result<String, String> {
     }
 }
 
+fn time(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .map_err(|_| "give a time with its unit, as in 500ms or 2s".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_have_units() {
+        assert_eq!(time("500ms"), Ok(Duration::from_millis(500)));
+        for bad in ["", "5", "-1s", "soon", "1 parsec"] {
+            assert!(time(bad).unwrap_err().contains("500ms"), "{bad}");
+        }
+    }
 
     #[test]
     fn costs_are_read_early() {

@@ -2,12 +2,12 @@
 //!
 //! Each run is alone with its seed, so the order in which they end changes nothing.
 
-use std::io::{IsTerminal, stderr};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use indicatif::{ProgressBar, ProgressStyle};
 use percid_sim::{Report, Time};
+
+use crate::progress;
 
 /// How to do a run: what it is given is told of progress.
 type Work<'a> = Box<dyn Fn(&mut dyn FnMut(u64)) -> Done + Sync + 'a>;
@@ -21,25 +21,13 @@ pub(super) struct Job<'a> {
     pub(super) run: Work<'a>,
 }
 
-fn bar(steps: u64) -> ProgressBar {
-    let bar = if stderr().is_terminal() {
-        ProgressBar::new(steps)
-    } else {
-        ProgressBar::hidden()
-    };
-    match ProgressStyle::with_template("{msg:<28} {bar:30} {percent:>3} %, about {eta} left") {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
-}
-
 /// Does all of them; the reports come in the order of the jobs.
 ///
 /// # Errors
 ///
 /// The first one's, in that order.
 pub(super) fn run(jobs: &[Job<'_>]) -> Result<Vec<Report>, percid_sim::Error> {
-    let bar = bar(jobs.iter().map(|job| job.weight).sum());
+    let bar = progress::bar(jobs.iter().map(|job| job.weight).sum(), 28);
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::new());
     let threads = std::thread::available_parallelism().map_or(1, |all| all.get());

@@ -12,7 +12,7 @@ use std::io::BufReader;
 use std::path::Path;
 
 use percid_sim::lineage::{self, Comparison, Runs};
-use percid_sim::{Costs, Machine, Name, Report, Scenario, Sizes, Trace};
+use percid_sim::{Costs, CpuSet, Machine, Name, Report, Scenario, Sizes, Trace};
 
 use self::args::{Files, Lineage, Run, Shape, Sim, What};
 use self::export::Placed;
@@ -20,8 +20,8 @@ use self::jobs::Job;
 use self::plot::Plot;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::measure::note;
 use crate::output::Output;
+use crate::progress::note;
 use crate::target::Target;
 
 pub(crate) fn run(arguments: &Sim, output: &mut Output) -> Result<Exit, Error> {
@@ -120,11 +120,18 @@ fn nanoseconds(time: std::time::Duration) -> u64 {
 fn run_workload(arguments: &Run, output: &mut Output) -> Result<(), Error> {
     let machine = machine(arguments.cpus, &arguments.machine)?;
     let targets = Targets::prepare(&arguments.what.files)?;
+    let missing = |set: &CpuSet| set.iter().any(|cpu| cpu >= machine.cpus());
+    if let Some(set) = arguments.cpuset.as_ref().filter(|set| missing(set)) {
+        note(&format!(
+            "the machine has {} CPUs: what {set} names beyond them is left out",
+            machine.cpus()
+        ));
+    }
     let scenario = Scenario {
         machine,
         workload: arguments.workload,
         sizes: Sizes {
-            threads: arguments.threads,
+            threads: arguments.threads.unwrap_or(0),
             duration: nanoseconds(arguments.time),
             pause: nanoseconds(arguments.pause),
             hop: nanoseconds(arguments.hop),

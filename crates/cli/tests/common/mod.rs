@@ -26,6 +26,7 @@ fn clean(mut command: Command, arguments: &[&str]) -> Command {
         .args(arguments)
         .env_remove("PERCID_BACKEND")
         .env_remove("PERCID_POSSIBLE_CPUS")
+        .env_remove("PERCID_TRIAL")
         .env_remove("GLIBC_TUNABLES")
         // What decides on colours: also where tests run by themselves, which counts as
         // a place that shows them.

@@ -9,8 +9,8 @@ use self::verdict::{Pair, Verdict, pairs, peers_moved};
 use crate::args::Compare;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::measure::note;
 use crate::output::Output;
+use crate::progress::note;
 use crate::{source, table};
 
 pub(super) fn run(arguments: &Compare, output: &mut Output) -> Result<Exit, Error> {
