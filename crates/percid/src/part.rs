@@ -8,6 +8,7 @@ use percid_rseq::{Refusal, enter_thread};
 
 use crate::arena::{Operation, STRIPE_SHIFT, process_limit};
 use crate::room::Room;
+use crate::scope::Scope;
 
 /// A part of a [`Room`] that sections find by one load; which part, others may change.
 ///
@@ -59,7 +60,7 @@ use crate::room::Room;
 ///
 /// Only where the kernel keeps the process's ids (`Source::MmCid`) and the arena is below
 /// 32 GiB, which it is unless the address space is full there, does a part lead to a room.
-/// Elsewhere every section is refused as beyond the limit.
+/// Elsewhere, and for rooms in domains, every section is refused as beyond the limit.
 ///
 /// # Fork and signals
 ///
@@ -91,7 +92,7 @@ impl Part {
     /// If the room has no such word.
     // Ordering: Release, here and in `raise`: a section that finds another part, which it
     // loads with acquire ordering, sees what was done before.
-    pub fn lead_to(&self, room: &Room, word: u32) -> bool {
+    pub fn lead_to<S: Scope>(&self, room: &Room<S>, word: u32) -> bool {
         assert!(word < room.len(), "a part outside of its room");
         let Some(first) = room.in_sections() else {
             return false;
@@ -103,7 +104,7 @@ impl Part {
 
     /// Whether it leads to the room's words from `word` on.
     #[must_use]
-    pub fn leads_to(&self, room: &Room, word: u32) -> bool {
+    pub fn leads_to<S: Scope>(&self, room: &Room<S>, word: u32) -> bool {
         let place = self.0.load(Ordering::Relaxed) >> 32;
         let first = room.in_sections().map(|first| first.offset(word as usize));
         self.leads() && first == Some(WordAddress::from_eighth(place as usize))
@@ -155,9 +156,9 @@ impl Part {
     /// As [`run`](Part::run); `room` is where it is led to.
     #[cold]
     #[inline(never)]
-    pub unsafe fn run_slow<O: Operation>(
+    pub unsafe fn run_slow<O: Operation, S: Scope>(
         &self,
-        room: &Room,
+        room: &Room<S>,
         operation: &O,
     ) -> Result<O::Output, Refusal> {
         let mut refused = Refusal::Unsupported;

@@ -113,26 +113,6 @@ impl Room {
 }
 
 impl Room {
-    /// Where sections reach the first word inline; `None` where they do not.
-    pub(crate) fn in_sections(&self) -> Option<WordAddress> {
-        self.words.in_sections()
-    }
-
-    /// Whether a word is one of this room's, in whatever stripe: for who kept where it is.
-    ///
-    /// ```
-    /// use percid::Room;
-    ///
-    /// let (one, other) = (Room::try_new(8)?, Room::try_new(8)?);
-    /// let word = &one.fallback()?.words()[3];
-    /// assert!(one.holds(word) && !other.holds(word));
-    /// # Ok::<(), percid::ArenaError>(())
-    /// ```
-    #[must_use]
-    pub fn holds(&self, word: *const AtomicU64) -> bool {
-        self.words.holds(word)
-    }
-
     /// Where sections find a word and those after it, for a fast path to keep beside what
     /// it works on.
     ///
@@ -253,6 +233,26 @@ impl<S: Scope> Room<S> {
     /// As [`fallback`](Room::fallback).
     pub fn shared(&self) -> Result<&[AtomicU64], ArenaError> {
         self.words.shared()
+    }
+
+    /// Whether a word is one of this room's, in whatever stripe: for who kept where it is.
+    ///
+    /// ```
+    /// use percid::Room;
+    ///
+    /// let (one, other) = (Room::try_new(8)?, Room::try_new(8)?);
+    /// let word = &one.fallback()?.words()[3];
+    /// assert!(one.holds(word) && !other.holds(word));
+    /// # Ok::<(), percid::ArenaError>(())
+    /// ```
+    #[must_use]
+    pub fn holds(&self, word: *const AtomicU64) -> bool {
+        self.words.holds(word)
+    }
+
+    /// Where sections reach the first word inline; `None` where they do not.
+    pub(crate) fn in_sections(&self) -> Option<WordAddress> {
+        self.words.in_sections()
     }
 
     /// Number of words.

@@ -4,6 +4,7 @@ use core::sync::atomic::AtomicU64;
 
 use percid_cid::Domain;
 use percid_rseq::Refusal;
+use percid_rseq::section::WordAddress;
 
 use crate::arena::{
     ArenaError, Gate, Gated, Operation, Run, ScopedGate, ScopedRun, ScopedWord, StripeRef, Stripes,
@@ -15,10 +16,18 @@ use crate::arena::{
 /// A structure of the process may stand in a `static` and is four bytes; one of a domain
 /// keeps its domain alive.
 #[allow(private_bounds, reason = "nobody else has words")]
-pub trait Scope: Words {}
+pub trait Scope: Words {
+    /// Whether a [`Part`](crate::Part) may ever lead to a room of this scope.
+    const HAS_PARTS: bool;
+}
 
-impl Scope for Process {}
-impl Scope for Domain {}
+impl Scope for Process {
+    const HAS_PARTS: bool = true;
+}
+
+impl Scope for Domain {
+    const HAS_PARTS: bool = false;
+}
 
 /// The process's own ids: the default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,8 +35,8 @@ pub struct Process;
 
 /// What stands for a word of a scope.
 pub(crate) trait Words: 'static {
-    type Word: Shard;
-    type Run: Several;
+    type Word: Shard + Send + Sync;
+    type Run: Several + Send + Sync;
     type Gate: Gated + Send + Sync;
 }
 
@@ -97,6 +106,10 @@ pub(crate) trait Several {
     fn stripes(&self) -> Stripes<'_>;
     fn shared(&self) -> Result<&[AtomicU64], ArenaError>;
     fn len(&self) -> u32;
+    /// Whether an address is that of one of the words, in whatever stripe.
+    fn holds(&self, word: *const AtomicU64) -> bool;
+    /// Where sections by the kernel's ids reach the first word inline.
+    fn in_sections(&self) -> Option<WordAddress>;
 }
 
 /// As above.
@@ -132,6 +145,14 @@ macro_rules! several {
 
             fn len(&self) -> u32 {
                 self.len()
+            }
+
+            fn holds(&self, word: *const AtomicU64) -> bool {
+                self.holds(word)
+            }
+
+            fn in_sections(&self) -> Option<WordAddress> {
+                self.in_sections()
             }
         }
     )*};

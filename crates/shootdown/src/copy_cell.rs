@@ -90,7 +90,9 @@ use crate::{Barriers, Invariant, ReclaimDomain};
 /// ([`Barriers`]): 0.3 microseconds when no other thread of the process runs, about 10 when
 /// one does. Writers at the same time share fences.
 ///
-/// Thirty-two bytes in place, and a block of the value's size.
+/// Thirty-two bytes in place, and a block of the value's size. A read takes no id and there
+/// is nothing per cid, so a cell belongs to no [`Domain`](percid::Domain): members of one
+/// read it as everybody does, at no cost to the domain.
 ///
 /// # Fallback
 ///

@@ -6,7 +6,7 @@
 //! | [`CopyCell`] | small values that are copied out | the old value is freed before `replace` returns |
 //! | [`Atomic`] | a pointer that readers follow under a [`Guard`]: swappable values, linked structures | after the last reader, in a later call to the domain |
 //! | [`Bound`] | the same in a domain that is made at run time | after the last reader, in a later call to the domain |
-//! | [`ReclaimDomain`] | what those stand on: one for each [`brand!`] | after the last reader, in a later call to the domain |
+//! | [`ReclaimDomain`] | what those stand on: one for each [`brand!`], or one [in a domain of ids](ReclaimDomain::in_domain) | after the last reader, in a later call to the domain |
 //! | [`Reclaimer`] | the same for programs that pause | about two of its periods after the last reader |
 //! | [`lazy::LazyCell`] | shared values that are replaced now and then: readers hold a [`lazy::Lease`] | before `store` returns, or when the last lease of that value ends |
 //! | [`Barriers`] | fences that many callers share | |

@@ -4,11 +4,11 @@ mod support;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use percid_shootdown::{Bound, Guard, ReclaimDomain, Reclaimer};
-use support::{Destroyed, Noted, Tracked, retire};
+use support::{Destroyed, Noted, Tracked, retire, storm};
 
 #[test]
 fn a_guard_holds_what_was_retired_while_it_lived() {
@@ -231,50 +231,9 @@ fn retiring_frees_as_it_goes() {
     assert_eq!(destroyed.count(), 100_000);
 }
 
-/// Readers and writers on a pointer that changes all the time; every reader looks whether
-/// what it found is alive.
 #[test]
 fn readers_find_the_living_only() {
-    const WRITERS: usize = 2;
-    const SWAPS: u64 = 3_000;
-    let domain = ReclaimDomain::new();
-    let destroyed = Destroyed::new();
-    let current = AtomicPtr::new(Tracked::make(&destroyed));
-    let writing = AtomicU64::new(WRITERS as u64);
-    std::thread::scope(|scope| {
-        for _ in 0..WRITERS {
-            scope.spawn(|| {
-                for turn in 0..SWAPS {
-                    let inside = (turn % 3 == 0).then(|| domain.enter());
-                    let old = current.swap(Tracked::make(&destroyed), Ordering::AcqRel);
-                    // SAFETY: unlinked by this swap.
-                    unsafe { domain.retire_with(old, Tracked::destroy) };
-                    drop(inside);
-                }
-                writing.fetch_sub(1, Ordering::Release);
-            });
-        }
-        for reader in 0..4 {
-            let (domain, current, writing) = (&domain, &current, &writing);
-            scope.spawn(move || {
-                while writing.load(Ordering::Acquire) > 0 {
-                    let guard = match reader {
-                        0 => domain.enter_counted(),
-                        _ => domain.enter(),
-                    };
-                    for _ in 0..3 {
-                        // SAFETY: found under the guard.
-                        unsafe { Tracked::assert_alive(current.load(Ordering::Acquire)) };
-                    }
-                    drop(guard);
-                }
-            });
-        }
-    });
-    domain.barrier();
-    assert_eq!(destroyed.count(), WRITERS as u64 * SWAPS);
-    // SAFETY: the last one, which nobody reads any more.
-    unsafe { Tracked::destroy(current.into_inner()) };
+    storm(&ReclaimDomain::new(), || ());
 }
 
 #[test]

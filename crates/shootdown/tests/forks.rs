@@ -1,6 +1,8 @@
 //! What a child of `fork` finds.
 #![cfg(target_os = "linux")]
 
+#[path = "support/child.rs"]
+mod child;
 #[allow(dead_code, reason = "more than is needed here")]
 #[path = "../../rseq/tests/support/seccomp.rs"]
 mod seccomp;
@@ -10,64 +12,55 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
-use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{ForkResult, fork};
+use child::in_child;
+use percid::{Domain, Scope};
 use percid_rseq::membarrier;
 use percid_shootdown::{CopyCell, ReclaimDomain};
 use seccomp::{Fate, catch, forbid};
 use support::{Destroyed, retire};
 
-/// Runs `child` in a child, which has one thread; it must return true.
-#[track_caller]
-fn in_child(child: impl FnOnce() -> bool) {
-    // SAFETY: the child calls what this file promises for children, and ends without
-    // returning. It allocates, which glibc and musl allow after a fork.
-    match unsafe { fork() }.expect("a child") {
-        ForkResult::Child => {
-            // SAFETY: a child that hangs is ended by this.
-            unsafe { libc::alarm(60) };
-            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child));
-            // SAFETY: ends the child at once, without what the parent has registered.
-            unsafe { libc::_exit(i32::from(!outcome.unwrap_or(false))) };
-        }
-        ForkResult::Parent { child } => {
-            let status = waitpid(child, None).expect("the child's end");
-            assert_eq!(status, WaitStatus::Exited(child, 0));
-        }
-    }
+fn in_a_domain() -> ReclaimDomain<Domain> {
+    let ids = Domain::builder().build().expect("a domain");
+    ReclaimDomain::in_domain(&ids).expect("memory")
 }
 
 #[test]
 fn a_guard_of_the_surviving_thread_holds_in_the_child() {
-    let domain = ReclaimDomain::new();
-    let destroyed = Destroyed::new();
-    let guard = domain.enter();
-    retire(&domain, &destroyed, 3);
-    in_child(|| {
-        domain.flush();
-        let held = destroyed.count() == 0;
-        drop(domain.enter());
-        domain.flush();
-        held && destroyed.count() == 0
-    });
-    drop(guard);
+    fn holds<S: Scope>(domain: &ReclaimDomain<S>) {
+        let destroyed = Destroyed::new();
+        let guard = domain.enter();
+        retire(domain, &destroyed, 3);
+        in_child(|| {
+            domain.flush();
+            let held = destroyed.count() == 0;
+            drop(domain.enter());
+            domain.flush();
+            held && destroyed.count() == 0
+        });
+        drop(guard);
+    }
+    holds(&ReclaimDomain::new());
+    holds(&in_a_domain());
 }
 
 #[test]
 fn a_child_goes_on_by_itself() {
-    static DOMAIN: ReclaimDomain = ReclaimDomain::new();
-    let destroyed = Destroyed::new();
-    retire(&DOMAIN, &destroyed, 10);
-    DOMAIN.barrier();
-    in_child(|| {
-        let guard = DOMAIN.enter();
-        retire(&DOMAIN, &destroyed, 10);
-        drop(guard);
-        DOMAIN.barrier();
-        destroyed.count() == 20
-    });
-    DOMAIN.barrier();
-    assert_eq!(destroyed.count(), 10);
+    fn goes_on<S: Scope>(domain: &ReclaimDomain<S>) {
+        let destroyed = Destroyed::new();
+        retire(domain, &destroyed, 10);
+        domain.barrier();
+        in_child(|| {
+            let guard = domain.enter();
+            retire(domain, &destroyed, 10);
+            drop(guard);
+            domain.barrier();
+            destroyed.count() == 20
+        });
+        domain.barrier();
+        assert_eq!(destroyed.count(), 10);
+    }
+    goes_on(&ReclaimDomain::new());
+    goes_on(&in_a_domain());
 }
 
 /// A thread that the child does not have is inside: nothing more is freed there, and it is
@@ -99,18 +92,21 @@ fn a_guard_of_another_thread_holds_everything_up_in_the_child() {
 /// Forks while other threads are anywhere in the slow paths: the child finds no lock held.
 #[test]
 fn a_child_finds_no_lock_held() {
-    static DOMAIN: ReclaimDomain = ReclaimDomain::new();
-    static CELL: std::sync::LazyLock<CopyCell<u64>> = std::sync::LazyLock::new(|| CopyCell::new(0));
-    std::sync::LazyLock::force(&CELL);
+    finds_no_lock_held(&ReclaimDomain::new());
+    finds_no_lock_held(&in_a_domain());
+}
+
+fn finds_no_lock_held<S: Scope>(domain: &ReclaimDomain<S>) {
+    let cell = CopyCell::new(0);
     let working = AtomicBool::new(true);
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
                 let destroyed = Destroyed::new();
                 while working.load(Ordering::Relaxed) {
-                    retire(&DOMAIN, &destroyed, 10);
-                    DOMAIN.flush();
-                    CELL.update(|value| value + 1);
+                    retire(domain, &destroyed, 10);
+                    domain.flush();
+                    cell.update(|value| value + 1);
                 }
             });
         }
@@ -124,14 +120,14 @@ fn a_child_finds_no_lock_held() {
         }
 
         let _end = End(&working);
-        for _ in 0..40 {
+        for _ in 0..30 {
             in_child(|| {
                 let destroyed = Destroyed::new();
-                retire(&DOMAIN, &destroyed, 100);
-                DOMAIN.barrier();
-                let before = CELL.read();
-                CELL.update(|value| value + 1);
-                destroyed.count() == 100 && CELL.read() == before + 1
+                retire(domain, &destroyed, 100);
+                domain.barrier();
+                let before = cell.read();
+                cell.update(|value| value + 1);
+                destroyed.count() == 100 && cell.read() == before + 1
             });
         }
     });

@@ -2,6 +2,8 @@
 //! destructors, forks; and policies that wait.
 #![cfg(target_os = "linux")]
 
+#[path = "support/child.rs"]
+mod child;
 #[allow(dead_code, reason = "more than is needed here")]
 #[path = "../../rseq/tests/support/seccomp.rs"]
 mod seccomp;
@@ -13,8 +15,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, mpsc};
 
-use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{ForkResult, fork};
+use child::in_child;
 use percid_shootdown::lazy::{LazyCell, LazyDomain, Lease, Policy, Shared, in_handler};
 use seccomp::forbid;
 use twice::{Twice, domain};
@@ -277,26 +278,6 @@ fn quiescing_ends_somewhere() {
         }
         drop((cell, domain));
         assert_eq!(drops.load(Ordering::Relaxed), 101);
-    }
-}
-
-/// Runs `child` in a child, which has one thread; it must return true.
-#[track_caller]
-fn in_child(child: impl FnOnce() -> bool) {
-    // SAFETY: the child calls what this file promises for children, and ends without
-    // returning. It allocates, which glibc and musl allow after a fork.
-    match unsafe { fork() }.expect("a child") {
-        ForkResult::Child => {
-            // SAFETY: a child that hangs is ended by this.
-            unsafe { libc::alarm(60) };
-            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child));
-            // SAFETY: ends the child at once, without what the parent has registered.
-            unsafe { libc::_exit(i32::from(!outcome.unwrap_or(false))) };
-        }
-        ForkResult::Parent { child } => {
-            let status = waitpid(child, None).expect("the child's end");
-            assert_eq!(status, WaitStatus::Exited(child, 0));
-        }
     }
 }
 

@@ -98,6 +98,12 @@ impl<const SHIFT: u32> Layout<SHIFT> {
         (distance < self.reserved()).then_some((in_stripe / 8) as u32)
     }
 
+    /// Whether an address is that of one of so many words from `first` on, in any stripe.
+    pub(super) fn has_at(&self, word: *const AtomicU64, first: u32, words: u32) -> bool {
+        self.index_of(word.addr())
+            .is_some_and(|index| (first..first + words).contains(&index))
+    }
+
     /// The same as a handle; only if the layout is `low`.
     pub(super) fn eighth(&self, index: u32) -> u32 {
         debug_assert!(self.low);

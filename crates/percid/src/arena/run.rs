@@ -146,9 +146,7 @@ impl Run {
     pub(crate) fn holds(&self, word: *const AtomicU64) -> bool {
         self.handle.place().is_some_and(|place| {
             let (layout, first) = in_arena(place);
-            layout
-                .index_of(word.addr())
-                .is_some_and(|index| (first..first + self.words).contains(&index))
+            layout.has_at(word, first, self.words)
         })
     }
 

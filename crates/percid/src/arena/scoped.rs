@@ -301,6 +301,19 @@ impl ScopedRun {
             Scoped::Own(own) => own.words,
         }
     }
+
+    /// As [`Run::holds`].
+    pub(crate) fn holds(&self, word: *const AtomicU64) -> bool {
+        match &self.place {
+            Scoped::Process(run) => run.holds(word),
+            Scoped::Own(own) => own.layout.has_at(word, own.first, own.words),
+        }
+    }
+
+    /// Nowhere: sections of a domain find their id in its table.
+    pub(crate) fn in_sections(&self) -> Option<WordAddress> {
+        None
+    }
 }
 
 /// A word in every stripe of a domain.

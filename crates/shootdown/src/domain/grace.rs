@@ -54,6 +54,8 @@
 use core::mem;
 use core::sync::atomic::{AtomicU64, Ordering, fence};
 
+use percid::{Process, Scope};
+
 use super::ReclaimDomain;
 use super::retired::{Batch, Retired};
 use super::stripe::{self, FIRST, other, part_of};
@@ -93,18 +95,18 @@ struct Waiting {
 
 /// What a step of the grace periods came to: objects to destroy outside the lock.
 #[must_use = "its objects are to be destroyed"]
-pub(crate) struct Over<'a> {
-    domain: &'a ReclaimDomain,
+pub(crate) struct Over<'a, S: Scope = Process> {
+    domain: &'a ReclaimDomain<S>,
     numbers: Vec<u64>,
     batches: Vec<Batch>,
 }
 
-impl Drop for Over<'_> {
+impl<S: Scope> Drop for Over<'_, S> {
     fn drop(&mut self) {
         /// Even if a destructor panics.
-        struct Destroyed<'a>(&'a ReclaimDomain, &'a [u64]);
+        struct Destroyed<'a, S: Scope>(&'a ReclaimDomain<S>, &'a [u64]);
 
-        impl Drop for Destroyed<'_> {
+        impl<S: Scope> Drop for Destroyed<'_, S> {
             fn drop(&mut self) {
                 let mut grace = self.0.grace();
                 grace
@@ -150,7 +152,7 @@ fn sections_slow() -> bool {
     }
 }
 
-impl ReclaimDomain {
+impl<S: Scope> ReclaimDomain<S> {
     /// Lets sections enter, where they can be fenced and nobody is at work on phases at this
     /// moment.
     pub(super) fn open(&self) {
@@ -223,7 +225,7 @@ impl ReclaimDomain {
 
     /// Brings grace periods forward as far as that goes without waiting for readers. With
     /// `always` one begins although nothing is retired.
-    pub(crate) fn advance(&self, always: bool) -> Over<'_> {
+    pub(crate) fn advance(&self, always: bool) -> Over<'_, S> {
         let mut over = Over {
             domain: self,
             numbers: Vec::new(),
@@ -275,7 +277,7 @@ impl ReclaimDomain {
     }
 
     /// Ends the grace period that has begun, if its readers have left.
-    fn end<'a>(&'a self, grace: &mut Grace, over: &mut Over<'a>, looks: u32) {
+    fn end<'a>(&'a self, grace: &mut Grace, over: &mut Over<'a, S>, looks: u32) {
         let Some(waiting) = &mut grace.waiting else {
             return;
         };

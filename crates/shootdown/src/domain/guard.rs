@@ -4,6 +4,8 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use percid::Scope;
+
 use super::ReclaimDomain;
 #[cfg(debug_assertions)]
 use super::inside::Entered;
@@ -53,25 +55,25 @@ impl<'d, B> Guard<'d, B> {
     ///
     /// A seat of the domain that was claimed for this guard.
     #[inline(always)]
-    pub(super) unsafe fn seated(domain: &'d ReclaimDomain, seat: *mut u64) -> Self {
+    pub(super) unsafe fn seated<S: Scope>(domain: &'d ReclaimDomain<S>, seat: *mut u64) -> Self {
         // SAFETY: a seat is a word. Told, the compiler looks for no count when it is left.
         unsafe { core::hint::assert_unchecked(seat.addr() & COUNTED == 0) };
         Guard::at(domain, seat.expose_provenance())
     }
 
     /// A count of the domain that was raised for this guard.
-    pub(super) fn counted(domain: &'d ReclaimDomain, count: &'d AtomicU64) -> Self {
+    pub(super) fn counted<S: Scope>(domain: &'d ReclaimDomain<S>, count: &'d AtomicU64) -> Self {
         Guard::at(domain, count.as_ptr().expose_provenance() | COUNTED)
     }
 
     #[inline(always)]
-    fn at(domain: &'d ReclaimDomain, place: usize) -> Self {
+    fn at<S: Scope>(domain: &'d ReclaimDomain<S>, place: usize) -> Self {
         #[cfg(not(debug_assertions))]
         let _ = domain;
         Guard {
             place,
             #[cfg(debug_assertions)]
-            entered: Entered::now(domain),
+            entered: Entered::now(core::ptr::from_ref(domain).addr()),
             life: PhantomData,
             brand: PhantomData,
         }

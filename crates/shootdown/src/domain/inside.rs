@@ -7,8 +7,6 @@
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use super::ReclaimDomain;
-
 const ENTRIES: usize = 1024;
 
 /// Bits of a domain's address, without those that are the same in all.
@@ -28,8 +26,9 @@ static TABLE: [Entry; ENTRIES] = [const {
     }
 }; ENTRIES];
 
-/// A number for the calling thread and the domain; nothing where there are too many threads.
-fn key(domain: &ReclaimDomain) -> Option<u64> {
+/// A number for the calling thread and the domain at an address; nothing where there are too
+/// many threads.
+fn key(domain: usize) -> Option<u64> {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     std::thread_local! {
         static NUMBER: Cell<u32> = const { Cell::new(0) };
@@ -40,7 +39,7 @@ fn key(domain: &ReclaimDomain) -> Option<u64> {
         }
         number.get()
     });
-    let domain = core::ptr::from_ref(domain).addr() as u64 >> 3;
+    let domain = domain as u64 >> 3;
     let fits = number < 1 << (u64::BITS - DOMAIN_BITS) && domain >> DOMAIN_BITS == 0;
     fits.then(|| u64::from(number) << DOMAIN_BITS | domain)
 }
@@ -69,8 +68,8 @@ fn entry(key: u64, make: bool) -> Option<&'static Entry> {
 /// The domain ends, and with it guards that were forgotten: another one at its address has
 /// none of them.
 // Ordering: Relaxed, as `entry`.
-pub(super) fn forget(domain: &ReclaimDomain) {
-    let domain = core::ptr::from_ref(domain).addr() as u64 >> 3;
+pub(super) fn forget(domain: usize) {
+    let domain = domain as u64 >> 3;
     let its = |entry: &&Entry| {
         let key = entry.key.load(Ordering::Relaxed);
         key != 0 && key & ((1 << DOMAIN_BITS) - 1) == domain
@@ -84,7 +83,7 @@ pub(super) fn forget(domain: &ReclaimDomain) {
 pub(super) struct Entered(Option<&'static Entry>);
 
 impl Entered {
-    pub(super) fn now(domain: &ReclaimDomain) -> Entered {
+    pub(super) fn now(domain: usize) -> Entered {
         let entry = key(domain).and_then(|key| entry(key, true));
         if let Some(entry) = entry {
             entry.guards.fetch_add(1, Ordering::Relaxed);
@@ -102,7 +101,7 @@ impl Drop for Entered {
 }
 
 /// Whether a guard exists that the calling thread has entered.
-pub(super) fn is_inside(domain: &ReclaimDomain) -> bool {
+pub(super) fn is_inside(domain: usize) -> bool {
     key(domain)
         .and_then(|key| entry(key, false))
         .is_some_and(|entry| entry.guards.load(Ordering::Relaxed) > 0)

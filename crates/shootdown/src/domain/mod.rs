@@ -3,7 +3,9 @@
 //! | file | its one idea |
 //! | --- | --- |
 //! | `stripe` | what a domain has in each stripe, and the sections that touch it |
+//! | `entering` | how readers come in |
 //! | `guard` | what a reader holds |
+//! | `retiring` | how objects go, and who waits for that |
 //! | `inside` | debug builds: who waits for its own guard is told so |
 //! | `grace` | when what was retired may be freed, and why |
 //! | `retired` | destructors |
@@ -13,6 +15,7 @@
 
 #[cfg(test)]
 mod checker;
+mod entering;
 mod grace;
 mod guard;
 #[cfg(debug_assertions)]
@@ -20,29 +23,24 @@ mod inside;
 mod pace;
 mod reclaimer;
 mod retired;
+mod retiring;
 mod stripe;
 
-use core::cell::Cell;
 use core::fmt;
 use core::panic::RefUnwindSafe;
-use core::sync::atomic::{AtomicU64, Ordering, fence};
-use std::thread;
-use std::time::Duration;
+use core::sync::atomic::{AtomicU64, Ordering};
 
-use percid::{ArenaError, Part, Room};
-use percid_rseq::Refusal;
+use percid::{ArenaError, Domain, Part, Process, Room, Scope};
 
 pub(crate) use grace::sections;
 pub use guard::Guard;
 pub use reclaimer::Reclaimer;
 
-use crate::counted;
 use crate::fork_lock::ForkLock;
-use crate::sync::spin_once;
 use grace::Grace;
 use pace::Pace;
 use retired::{Batch, Retired};
-use stripe::{BEHIND, Chosen, FIRST, Seat, WORDS};
+use stripe::{Chosen, FIRST, WORDS};
 
 /// Defers destructors until every reader that may have found the object has left: *drop
 /// runs in some later call to the domain, by whichever thread makes it; when nobody calls,
@@ -121,8 +119,8 @@ use stripe::{BEHIND, Chosen, FIRST, Seat, WORDS};
 /// In a child of `fork` the guards of its one thread go on to hold. Guards of threads that
 /// it does not have are never dropped there: if there was one, the child frees nothing that
 /// is retired in it, ever. What another thread was about to free at that moment leaks.
-pub struct ReclaimDomain {
-    /// What sections load where the kernel keeps ids.
+pub struct ReclaimDomain<S: Scope = Process> {
+    /// What sections load where the kernel keeps the ids.
     part: Part,
     /// What they load elsewhere: the phase, or 0 while there may be none.
     chosen: Chosen,
@@ -132,22 +130,12 @@ pub struct ReclaimDomain {
     begun: AtomicU64,
     ended: AtomicU64,
     pace: Pace,
-    room: Room,
+    room: Room<S>,
     /// Counts of readers for whom there is no memory.
     crowd: [AtomicU64; 2],
     grace: ForkLock<Grace>,
     /// What was retired where no bag took it.
     late: ForkLock<Vec<Retired>>,
-}
-
-/// Turns of a wait, about a second, after which a thread is asked whether it waits for
-/// itself.
-#[cfg(debug_assertions)]
-const IN_VAIN: u32 = 1800;
-
-thread_local! {
-    /// Whether this thread runs destructors: then one that retires does not run others.
-    static DESTROYING: Cell<bool> = const { Cell::new(false) };
 }
 
 impl ReclaimDomain {
@@ -166,8 +154,55 @@ impl ReclaimDomain {
     pub fn try_new() -> Result<ReclaimDomain, ArenaError> {
         Ok(ReclaimDomain::with_room(Room::try_new(WORDS)?))
     }
+}
 
-    const fn with_room(room: Room) -> ReclaimDomain {
+impl ReclaimDomain<Domain> {
+    /// A domain whose readers sit by the ids of a [`percid::Domain`], which it keeps alive.
+    ///
+    /// What it has in stripes then grows with the threads of that domain, however many there
+    /// are beside, and where the kernel keeps no ids it has sections nevertheless. Its
+    /// pointers are [`Bound`](crate::Bound) ones.
+    ///
+    /// ```
+    /// use percid::{Bound, Domain};
+    /// use percid_shootdown::{self as shootdown, ReclaimDomain};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let pool = Domain::builder().bound(Bound::Strict).build()?;
+    /// let routes = ReclaimDomain::in_domain(&pool)?;
+    /// let table = shootdown::Bound::new(&routes, vec![1, 2]);
+    /// std::thread::scope(|scope| {
+    ///     let worker = || {
+    ///         let _joined = pool.join();
+    ///         let guard = routes.enter();
+    ///         table.load(&guard).map_or(0, Vec::len)
+    ///     };
+    ///     let workers = [scope.spawn(worker), scope.spawn(worker)];
+    ///     table.replace(Some(vec![1, 2, 3]));
+    ///     for worker in workers {
+    ///         assert!(worker.join().is_ok_and(|found| found == 2 || found == 3));
+    ///     }
+    /// });
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Cost
+    ///
+    /// Entering loads four words more than by the process's ids; the eight seats of a cid
+    /// are those of both phases. Of the 1 MiB that each stripe of a domain has, it takes 16
+    /// KiB, for as long as it lives.
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses the memory, or all words of the domain are in use.
+    pub fn in_domain(domain: &Domain) -> Result<ReclaimDomain<Domain>, ArenaError> {
+        Ok(ReclaimDomain::with_room(Room::in_domain(domain, WORDS)?))
+    }
+}
+
+impl<S: Scope> ReclaimDomain<S> {
+    const fn with_room(room: Room<S>) -> ReclaimDomain<S> {
         ReclaimDomain {
             part: Part::nowhere(),
             chosen: Chosen(AtomicU64::new(0)),
@@ -179,231 +214,6 @@ impl ReclaimDomain {
             crowd: [const { AtomicU64::new(0) }; 2],
             grace: ForkLock::new(Grace::EMPTY),
             late: ForkLock::new(Vec::new()),
-        }
-    }
-
-    /// Begins a section: what is reached from here on stays until the guard is dropped.
-    #[inline]
-    pub fn enter(&self) -> Guard<'_> {
-        // SAFETY: the part leads to seats: 0, or their guards'.
-        match unsafe { self.part.run(&Seat) } {
-            // SAFETY: claimed; the room stays for as long as the domain.
-            Ok(seat) => unsafe { Guard::seated(self, seat) },
-            Err(_) => self.enter_slow(),
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn enter_slow(&self) -> Guard<'_> {
-        self.open();
-        // SAFETY: as in `enter`; the first words of a cid's stripe are seats, too.
-        let seat = unsafe {
-            match self.part.leads() {
-                true => self.part.run_slow(&self.room, &Seat),
-                false if self.is_open() => self.room.run(&self.chosen),
-                false => Err(Refusal::Unsupported),
-            }
-        };
-        match seat {
-            // SAFETY: as in `enter`.
-            Ok(seat) => unsafe { Guard::seated(self, seat) },
-            Err(_) => self.enter_counted(),
-        }
-    }
-
-    /// Begins a section by a count, as where there are no sections.
-    #[doc(hidden)]
-    pub fn enter_counted(&self) -> Guard<'_> {
-        let counts = match self.room.fallback() {
-            Ok(stripe) => &stripe.words()[..2],
-            Err(_) => &self.crowd,
-        };
-        let count = counted::raise(&self.phase, |phase| &counts[stripe::count_of(phase)]);
-        Guard::counted(self, count)
-    }
-
-    /// Whether a guard is of this domain.
-    ///
-    /// ```
-    /// use percid_shootdown::ReclaimDomain;
-    ///
-    /// let (routes, users) = (ReclaimDomain::new(), ReclaimDomain::new());
-    /// let guard = routes.enter();
-    /// assert!(routes.is_entered_by(&guard) && !users.is_entered_by(&guard));
-    /// ```
-    ///
-    /// # Cost
-    ///
-    /// A few loads; it is told by where the guard's word is.
-    #[must_use]
-    pub fn is_entered_by<B>(&self, guard: &Guard<'_, B>) -> bool {
-        let word = guard.word();
-        self.room.holds(word) || self.crowd.as_ptr_range().contains(&word)
-    }
-
-    /// Has `destroy` called with `object` once no reader can reach it any more: never in
-    /// this call if the caller is inside a guard, and without waiting for readers.
-    ///
-    /// # Panics
-    ///
-    /// If a destructor of an earlier batch panics.
-    ///
-    /// # Safety
-    ///
-    /// - The object is unlinked: who enters after this call cannot find it.
-    /// - It is retired once, and in the domain whose guards protect its readers.
-    /// - `destroy` may be called with it on any thread, at any later time.
-    pub unsafe fn retire_with(&self, object: *mut u8, destroy: unsafe fn(*mut u8)) {
-        // Ordering: pairs with the choice of a phase: whoever is in the new one sees what the
-        // caller unlinked, or the section below sees the new one.
-        fence(Ordering::SeqCst);
-        // SAFETY: the caller's contract.
-        unsafe { self.retire(object, destroy) };
-    }
-
-    /// As [`retire_with`](Self::retire_with), for what the caller has just unlinked by a
-    /// read-modify-write.
-    ///
-    /// # Safety
-    ///
-    /// As [`retire_with`](Self::retire_with), and so it was unlinked.
-    #[inline]
-    pub(crate) unsafe fn retire_exchanged(&self, object: *mut u8, destroy: unsafe fn(*mut u8)) {
-        // Ordering: as above. On x86 the read-modify-write is that fence, and the section is
-        // instructions that the compiler keeps behind it.
-        #[cfg(not(target_arch = "x86_64"))]
-        fence(Ordering::SeqCst);
-        // SAFETY: the caller's contract.
-        unsafe { self.retire(object, destroy) };
-    }
-
-    /// # Safety
-    ///
-    /// As [`retire_with`](Self::retire_with), behind a full fence.
-    #[inline(always)]
-    unsafe fn retire(&self, object: *mut u8, destroy: unsafe fn(*mut u8)) {
-        let one = Retired { object, destroy };
-        let retire = one.by(&BEHIND, self.pace.capacity());
-        // SAFETY: bags change by this section, and by who has fenced it out.
-        if let Err(refusal) = unsafe { self.part.run(&retire) } {
-            self.retire_slow(one, refusal);
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn retire_slow(&self, one: Retired, refusal: Refusal) {
-        // The bag is full as often as a batch is; anything else is to be tried again.
-        if refusal != Refusal::Full && self.retire_again(&one).is_ok() {
-            return;
-        }
-        self.late.lock().push(one);
-        if DESTROYING.get() {
-            return;
-        }
-        self.pace.note();
-        self.destroy(self.advance(false));
-    }
-
-    fn retire_again(&self, one: &Retired) -> Result<(), Refusal> {
-        let capacity = self.pace.capacity();
-        // SAFETY: as in `retire`.
-        unsafe {
-            match self.part.leads() {
-                true => self.part.run_slow(&self.room, &one.by(&BEHIND, capacity)),
-                false if self.is_open() => self.room.run(&one.by(&self.chosen.0, capacity)),
-                false => Err(Refusal::Unsupported),
-            }
-        }
-    }
-
-    /// Runs destructors.
-    fn destroy(&self, over: grace::Over<'_>) {
-        /// Even if one panics.
-        struct Done(bool);
-
-        impl Drop for Done {
-            fn drop(&mut self) {
-                DESTROYING.set(self.0);
-            }
-        }
-
-        let _done = Done(DESTROYING.replace(true));
-        drop(over);
-    }
-
-    /// Retires an object and waits until it is destroyed: for who needs its memory, or what
-    /// its destructor does, at once.
-    ///
-    /// # Panics
-    ///
-    /// If its destructor panics, or as [`synchronize`](Self::synchronize): the object leaks
-    /// then. Called inside a guard of the same domain it waits for itself, for ever.
-    ///
-    /// # Safety
-    ///
-    /// As [`retire_with`](Self::retire_with).
-    pub unsafe fn retire_now(&self, object: *mut u8, destroy: unsafe fn(*mut u8)) {
-        self.synchronize();
-        // SAFETY: all who could have found it have left.
-        unsafe { destroy(object) };
-    }
-
-    /// Destroys what can be destroyed, without waiting for readers, and begins a grace
-    /// period for the rest.
-    ///
-    /// # Panics
-    ///
-    /// If a destructor panics.
-    pub fn flush(&self) {
-        if !DESTROYING.get() {
-            self.destroy(self.advance(false));
-        }
-    }
-
-    /// Waits until every guard that exists now has been dropped.
-    ///
-    /// Whatever the caller unlinked before is its alone then. Called inside a guard of the
-    /// same domain it waits for itself, for ever.
-    ///
-    /// # Panics
-    ///
-    /// If a destructor panics that runs meanwhile. In debug builds, after about a second, if
-    /// a guard still exists that the calling thread has entered, wherever it is by now.
-    pub fn synchronize(&self) {
-        let number = self.next_number();
-        self.wait(number, || self.has_ended(number));
-    }
-
-    /// Waits until everything that was retired before has been destroyed. Not to be called
-    /// inside a guard of the domain, nor in a destructor: it would wait for itself, for ever.
-    ///
-    /// # Panics
-    ///
-    /// As [`synchronize`](Self::synchronize).
-    pub fn barrier(&self) {
-        let number = self.next_number();
-        self.wait(number, || self.has_destroyed(number));
-    }
-
-    /// Brings grace periods forward, to the one of that number, until it is so.
-    fn wait(&self, number: u64, is_so: impl Fn() -> bool) {
-        let mut turn = 0;
-        while !is_so() {
-            #[cfg(debug_assertions)]
-            assert!(
-                turn != IN_VAIN || !inside::is_inside(self),
-                "a thread waits for readers inside its own guard of the same domain: it would \
-                 wait for itself, for ever"
-            );
-            self.destroy(self.advance(!self.has_ended(number)));
-            // Readers may be asleep: ask less and less often.
-            match turn {
-                0..256 => spin_once(turn),
-                _ => thread::sleep(Duration::from_micros(u64::from(turn.min(1256) - 255))),
-            }
-            turn = turn.saturating_add(1);
         }
     }
 
@@ -427,7 +237,7 @@ impl ReclaimDomain {
 }
 
 /// What a panic can interrupt is a destructor, which runs when everything is in place.
-impl RefUnwindSafe for ReclaimDomain {}
+impl<S: Scope> RefUnwindSafe for ReclaimDomain<S> {}
 
 impl Default for ReclaimDomain {
     fn default() -> ReclaimDomain {
@@ -436,10 +246,10 @@ impl Default for ReclaimDomain {
 }
 
 /// Destroys what waits: nobody can hold a guard any more.
-impl Drop for ReclaimDomain {
+impl<S: Scope> Drop for ReclaimDomain<S> {
     fn drop(&mut self) {
         #[cfg(debug_assertions)]
-        inside::forget(self);
+        inside::forget(core::ptr::from_ref(self).addr());
         loop {
             let all = self.take_all();
             if all.is_empty() {
@@ -451,7 +261,7 @@ impl Drop for ReclaimDomain {
     }
 }
 
-impl fmt::Debug for ReclaimDomain {
+impl<S: Scope> fmt::Debug for ReclaimDomain<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("ReclaimDomain").field(&self.stats()).finish()
     }

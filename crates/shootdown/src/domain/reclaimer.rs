@@ -7,6 +7,8 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
+use percid::Scope;
+
 use super::ReclaimDomain;
 
 /// A thread that flushes a domain every so often: with it, *drop runs within about two such
@@ -46,9 +48,10 @@ impl Reclaimer {
     /// # Errors
     ///
     /// If the system refuses the thread.
-    pub fn start<D>(domain: D, period: Duration) -> io::Result<Reclaimer>
+    pub fn start<D, S>(domain: D, period: Duration) -> io::Result<Reclaimer>
     where
-        D: Deref<Target = ReclaimDomain> + Send + 'static,
+        D: Deref<Target = ReclaimDomain<S>> + Send + 'static,
+        S: Scope,
     {
         let (stop, stopped) = mpsc::channel();
         let thread = Builder::new()

@@ -11,7 +11,7 @@
 //! | where | what sections load | a reader's seat is | what is retired goes to |
 //! | --- | --- | --- | --- |
 //! | the kernel keeps ids | the [`Part`](percid::Part): limit, place and phase in one load | one of the eight of its phase | the bag behind them |
-//! | elsewhere | the phase, or 0 while they may not enter | one of the first eight, marked with the phase | the bag at that distance |
+//! | elsewhere, and in domains of ids | the phase, or 0 while they may not enter | one of the first eight, marked with the phase | the bag at that distance |
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -93,6 +93,7 @@ impl Operation for Chosen {
 }
 
 /// Puts an object in the bag of the phase that is chosen at that moment.
+#[derive(Clone, Copy)]
 pub(super) struct Retire<'a> {
     /// The distance of the bag.
     pub(super) chosen: &'a AtomicU64,

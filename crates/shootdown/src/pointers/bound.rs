@@ -4,6 +4,8 @@ use core::fmt;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
+use percid::{Process, Scope};
+
 use crate::pointers::atomic::destroy;
 use crate::{Guard, ReclaimDomain};
 
@@ -39,15 +41,15 @@ use crate::{Guard, ReclaimDomain};
 /// # Fallback, fork and signals
 ///
 /// As [`ReclaimDomain`]. What it leads to when it is dropped is retired.
-pub struct Bound<'d, T: Send + Sync + 'static> {
-    domain: &'d ReclaimDomain,
+pub struct Bound<'d, T: Send + Sync + 'static, S: Scope = Process> {
+    domain: &'d ReclaimDomain<S>,
     pointer: AtomicPtr<T>,
 }
 
-impl<'d, T: Send + Sync + 'static> Bound<'d, T> {
+impl<'d, T: Send + Sync + 'static, S: Scope> Bound<'d, T, S> {
     /// Leads to a new object.
     #[must_use]
-    pub fn new(domain: &'d ReclaimDomain, value: T) -> Bound<'d, T> {
+    pub fn new(domain: &'d ReclaimDomain<S>, value: T) -> Bound<'d, T, S> {
         Bound {
             domain,
             pointer: AtomicPtr::new(Box::into_raw(Box::new(value))),
@@ -56,7 +58,7 @@ impl<'d, T: Send + Sync + 'static> Bound<'d, T> {
 
     /// Leads nowhere.
     #[must_use]
-    pub const fn null(domain: &'d ReclaimDomain) -> Bound<'d, T> {
+    pub const fn null(domain: &'d ReclaimDomain<S>) -> Bound<'d, T, S> {
         Bound {
             domain,
             pointer: AtomicPtr::new(ptr::null_mut()),
@@ -65,7 +67,7 @@ impl<'d, T: Send + Sync + 'static> Bound<'d, T> {
 
     /// The domain whose guards open it.
     #[must_use]
-    pub fn domain(&self) -> &'d ReclaimDomain {
+    pub fn domain(&self) -> &'d ReclaimDomain<S> {
         self.domain
     }
 
@@ -105,13 +107,13 @@ impl<'d, T: Send + Sync + 'static> Bound<'d, T> {
 }
 
 /// Readers may still have what it leads to.
-impl<T: Send + Sync + 'static> Drop for Bound<'_, T> {
+impl<T: Send + Sync + 'static, S: Scope> Drop for Bound<'_, T, S> {
     fn drop(&mut self) {
         self.replace(None);
     }
 }
 
-impl<T: Send + Sync + 'static> fmt::Debug for Bound<'_, T> {
+impl<T: Send + Sync + 'static, S: Scope> fmt::Debug for Bound<'_, T, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Bound")
             .field(&self.pointer.load(Ordering::Relaxed))
