@@ -14,7 +14,26 @@ use crate::arena::{
 /// Whose ids a structure is sharded by: [`Process`] or a [`Domain`].
 ///
 /// A structure of the process may stand in a `static` and is four bytes; one of a domain
-/// keeps its domain alive.
+/// keeps its domain alive. Code that serves both is generic:
+///
+/// ```
+/// use percid::{Counter, Domain, Scope};
+///
+/// fn count_all<S: Scope>(items: &[u64], sum: &Counter<S>) {
+///     items.iter().for_each(|item| sum.add(*item));
+/// }
+///
+/// static OF_PROCESS: Counter = Counter::new();
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let domain = Domain::builder().build()?;
+/// let of_domain = Counter::in_domain(&domain)?;
+/// count_all(&[1, 2], &OF_PROCESS);
+/// count_all(&[3, 4], &of_domain);
+/// assert_eq!((OF_PROCESS.sum(), of_domain.sum()), (3, 7));
+/// # Ok(())
+/// # }
+/// ```
 #[allow(private_bounds, reason = "nobody else has words")]
 pub trait Scope: Words {
     /// Whether a [`Part`](crate::Part) may ever lead to a room of this scope.

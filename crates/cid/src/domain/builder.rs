@@ -29,7 +29,25 @@ pub enum Bound {
 /// The period between scans that nobody chose.
 pub(super) const PERIOD: Duration = Duration::from_millis(100);
 
-/// A domain to be.
+/// A domain to be: what [`Domain::builder`] begins.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use percid_cid::{Bound, Domain, DomainError};
+///
+/// // One id, whoever comes; it is idle when it was not used for a second.
+/// let domain = Domain::builder()
+///     .bound(Bound::At(1))
+///     .period(Duration::from_secs(1))
+///     .build()?;
+/// assert_eq!(domain.ids_in_use(), 0);
+/// assert_eq!(
+///     Domain::builder().bound(Bound::At(0)).build().err(),
+///     Some(DomainError::NoIds)
+/// );
+/// # Ok::<(), DomainError>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct DomainBuilder {
     bound: Bound,

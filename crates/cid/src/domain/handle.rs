@@ -269,8 +269,23 @@ impl fmt::Debug for Domain {
     }
 }
 
-/// A thread's membership of a domain. Dropped by the thread that joined; one that is
-/// never dropped counts for ever.
+/// A thread's membership of a domain: from [`Domain::join`] until it is dropped, by the
+/// thread that joined.
+///
+/// ```
+/// use percid_cid::{Bound, Domain};
+///
+/// # fn main() -> Result<(), percid_cid::DomainError> {
+/// let pool = Domain::builder().bound(Bound::Strict).build()?;
+/// let member = pool.join();
+/// assert_eq!(pool.stats().joined, 1);
+/// drop(member);
+/// assert_eq!(pool.stats().joined, 0);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// One that is never dropped counts for ever.
 #[must_use = "the thread leaves when this is dropped"]
 pub struct Joined {
     /// Taken when it is dropped.

@@ -133,7 +133,26 @@ impl Arena {
     }
 }
 
-/// A file of counters, open for reading only.
+/// A file of counters, open for reading only: by who watches those that count.
+///
+/// ```
+/// use percid::file::{Arena, Reader};
+///
+/// # fn main() -> Result<(), percid::file::FileError> {
+/// # let path = std::env::temp_dir().join(format!("percid-reader-{}", std::process::id()));
+/// let arena = Arena::in_file(&path)?;
+/// arena.counter("requests")?.add(3);
+///
+/// // In another process.
+/// let reader = Reader::attach(&path)?;
+/// for total in reader.totals() {
+///     println!("{} {}", total.name, total.total);
+///     # assert_eq!((&*total.name, total.total), ("requests", 3));
+/// }
+/// # std::fs::remove_file(&path).unwrap();
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Reader {
     mapping: Mapping,

@@ -26,6 +26,19 @@ impl Bucket {
 
 /// What a [`Histogram`](crate::Histogram) held at one time.
 ///
+/// ```
+/// use percid::Histogram;
+///
+/// let latencies = Histogram::new();
+/// (1..=100).for_each(|microseconds| latencies.record(microseconds));
+/// let now = latencies.snapshot();
+/// assert_eq!(now.count(), 100);
+/// println!("half of them within {:?} us", now.quantile(0.5));
+/// for bucket in now.buckets() {
+///     println!("{} to {} us: {}", bucket.low, bucket.high, bucket.count);
+/// }
+/// ```
+///
 /// Snapshots add up: `a += &b`, or `sum()` over several.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

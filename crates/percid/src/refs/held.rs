@@ -8,6 +8,20 @@ use crate::scope::{Process, Scope};
 
 /// A reference that is put when this is dropped.
 ///
+/// ```
+/// use percid::Ref;
+///
+/// static CONNECTION: Ref = Ref::new(|| println!("closed"));
+///
+/// if let Some(held) = CONNECTION.try_get_live() {
+///     // ... the connection stays until `held` is dropped ...
+///     drop(held);
+/// }
+/// CONNECTION.kill()?;
+/// assert!(CONNECTION.try_get_live().is_none());
+/// # Ok::<(), percid::RefError>(())
+/// ```
+///
 /// Forgotten, it stays counted, as by [`keep`](Held::keep).
 #[must_use = "a reference that is dropped at once holds nothing"]
 pub struct Held<'a, F: Fn() = fn(), S: Scope = Process>(pub(super) &'a Ref<F, S>);

@@ -11,6 +11,24 @@ use crate::scope::{Process, Scope};
 
 /// A reference that does not keep its object.
 ///
+/// ```
+/// use percid::Owner;
+///
+/// let owner = Owner::new("limits".to_owned());
+/// let in_use = owner.share();
+/// let weak = in_use.downgrade();
+/// assert_eq!(weak.upgrade().as_deref().map(String::as_str), Some("limits"));
+///
+/// drop(owner);
+/// // Somebody has it still, so it is there; but nobody new is to come to it.
+/// assert!(weak.upgrade().is_some());
+/// assert!(weak.upgrade_live().is_none());
+/// drop(in_use);
+/// assert!(weak.upgrade().is_none());
+/// ```
+///
+/// # Cost
+///
 /// [`upgrade`](PercidWeak::upgrade) and [`upgrade_live`](PercidWeak::upgrade_live) are
 /// sections while the owner is there. The weak references themselves are counted by
 /// atomics: clone them rarely.
