@@ -94,26 +94,6 @@ fn who_has_not_joined_takes_nothing() {
     assert_eq!(counter.total(), 2000);
 }
 
-#[test]
-fn many_threads_on_few_cpus_use_few_ids() {
-    let Some(domain) = domain(Bound::Relaxed, PERIOD, Policy::COMBINED) else {
-        return;
-    };
-    let all = allowed_cpus();
-    let cpus = &all[..all.len().min(2)];
-    let counter = Counter::new(&domain);
-    std::thread::scope(|scope| {
-        for _ in 0..64 {
-            scope.spawn(|| {
-                pin_to(cpus);
-                (0..2_000).for_each(|_| counter.add(1));
-            });
-        }
-    });
-    assert_eq!(counter.total(), 64 * 2_000);
-    assert!(counter.ids().len() <= cpus.len(), "{:?}", domain.stats());
-}
-
 /// A busy CPU keeps its id, and proves it once a period.
 #[test]
 fn a_steady_thread_costs_a_rescue_a_period_and_no_fence() {

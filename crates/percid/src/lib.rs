@@ -37,10 +37,10 @@
 //!
 //! # Fallback
 //!
-//! Sections need Linux 6.3 and a registered thread. Everywhere else, and in any
-//! single thread that is not registered, the same operations are relaxed atomics
-//! on a stripe of the thread. The results are exact either way; [`backend`] says
-//! which one runs, and why.
+//! Sections need Linux 6.3, or 5.10 with membarrier, on x86-64 or aarch64, and a thread
+//! that is registered. Everywhere else, and in any single thread that is not registered,
+//! the same operations are single atomics on a stripe of the thread. The results are exact
+//! either way; [`backend`] says which one runs, and why.
 //!
 //! # Fork and signals
 //!
@@ -109,6 +109,8 @@ mod refs;
 mod room;
 #[cfg(not(loom))]
 mod scope;
+#[cfg_attr(loom, allow(dead_code, reason = "only the models run"))]
+mod stack;
 #[cfg(not(loom))]
 mod stats;
 mod sync;

@@ -1,87 +1,14 @@
 //! Which words are free: a count of those never used, and a stack of those used
 //! before, one for each length of a run.
 //!
-//! # Algorithm
-//!
-//! A Treiber stack of word numbers. The link of a free word lies in memory that
-//! the caller keeps for it and never unmaps, so a pop may read the link of a word
-//! that somebody else has popped meanwhile; the value is then wrong, and the tag
-//! beside the head, which every push and pop changes, makes the exchange fail.
-//! The tag has 32 bits: it fails to protect only if a thread is held up between
-//! its read and its exchange for exactly a multiple of 2^32 changes.
-//!
-//! Source: R. K. Treiber (1986), with the tag of the IBM System/370 manual.
-//! Checked by the loom tests of this crate, whose mutant is the stack without the tag.
+//! The link of a free word lies in memory that the caller keeps for it and never unmaps, as
+//! [`Stack`] wants it. Checked by the loom tests of this folder, whose mutant is a stack
+//! without the tag.
 
 use core::ops::Range;
 
+use crate::stack::Stack;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-
-/// Free runs of one length.
-#[derive(Debug)]
-pub(crate) struct Stack {
-    /// `tag:32 | index:32` of the top; index 0: empty.
-    head: AtomicU64,
-}
-
-impl Stack {
-    /// Nothing free.
-    #[cfg(not(loom))]
-    pub(crate) const fn new() -> Stack {
-        Stack {
-            head: AtomicU64::new(0),
-        }
-    }
-
-    /// Nothing free.
-    #[cfg(loom)]
-    pub(crate) fn new() -> Stack {
-        Stack {
-            head: AtomicU64::new(0),
-        }
-    }
-
-    /// Takes a run by its first word, whose link is the caller's to clear.
-    // Ordering: Acquire pairs with the Release of `push`: the link, and the zeros
-    // that the last user left, are visible.
-    pub(crate) fn pop<'a>(&self, link: impl Fn(u32) -> &'a AtomicU64) -> Option<u32> {
-        let mut head = self.head.load(Ordering::Acquire);
-        loop {
-            let index = head as u32;
-            if index == 0 {
-                return None;
-            }
-            let next = link(index).load(Ordering::Relaxed) as u32;
-            match self.head.compare_exchange_weak(
-                head,
-                retag(head, next),
-                Ordering::Acquire,
-                Ordering::Acquire,
-            ) {
-                Ok(_) => return Some(index),
-                Err(now) => head = now,
-            }
-        }
-    }
-
-    /// Puts a run on top; `link` is its first word's link.
-    // Ordering: Release, as `pop` says.
-    pub(crate) fn push(&self, index: u32, link: &AtomicU64) {
-        let mut head = self.head.load(Ordering::Relaxed);
-        loop {
-            link.store(u64::from(head as u32), Ordering::Relaxed);
-            match self.head.compare_exchange_weak(
-                head,
-                retag(head, index),
-                Ordering::Release,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return,
-                Err(now) => head = now,
-            }
-        }
-    }
-}
 
 /// The free words of an arena.
 #[derive(Debug)]
@@ -123,7 +50,7 @@ impl FreeList {
 
     /// Gives a word back; `link` is its link.
     pub(crate) fn push(&self, index: u32, link: &AtomicU64) {
-        self.words.push(index, link);
+        self.words.push_chain(index, link);
         self.uncount(1);
     }
 
@@ -217,11 +144,6 @@ pub(crate) struct Run {
     pub(crate) first: u32,
     /// Words before it that its alignment has passed over.
     pub(crate) passed: Range<u32>,
-}
-
-/// A new head: the next tag and another top.
-fn retag(head: u64, top: u32) -> u64 {
-    (head >> 32).wrapping_add(1) << 32 | u64::from(top)
 }
 
 #[cfg(all(test, not(loom)))]

@@ -11,10 +11,11 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use percid_cid::{THREAD_STRIPES, possible_cids, thread_stripe};
 use percid_rseq::{Preserved, portable};
 
-use super::free_list::{FreeList, Stack};
+use super::free_list::FreeList;
 use super::frontier::{Frontier, Kind, Open};
 use super::layout::{GRANULE, Layout, Stripe};
 use super::{ArenaError, ledger, os, reservation};
+use crate::stack::Stack;
 
 /// Words of the longest run.
 pub(crate) const LONGEST_RUN: u32 = 1 << LONGEST;
@@ -167,7 +168,7 @@ impl<const SHIFT: u32> Arena<SHIFT> {
             shared.store(0, Ordering::Relaxed);
         }
         // SAFETY: as above.
-        runs.push(first, unsafe { layout.word(Stripe::Ledger, first) });
+        runs.push_chain(first, unsafe { layout.word(Stripe::Ledger, first) });
         self.free.uncount(words);
     }
 

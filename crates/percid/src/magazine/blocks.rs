@@ -16,7 +16,7 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use super::stack::{NONE, Stack};
+use super::{NONE, Stack};
 use crate::memory::{Place, Region};
 
 /// Words of a block that hold something.

@@ -2,9 +2,9 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::Stack;
 use super::blocks::Blocks;
 use super::control::Control;
-use super::stack::Stack;
 use super::stripe::{self, Pop, PopBatch, Push, PushBatch};
 use crate::room::Room;
 use crate::scope::{Process, Scope};

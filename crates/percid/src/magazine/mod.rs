@@ -39,13 +39,10 @@ mod blocks;
 mod checker;
 #[cfg(not(loom))]
 mod control;
-#[cfg(all(test, loom))]
-mod loom;
 #[cfg(not(loom))]
 mod magazines;
 #[cfg(not(loom))]
 mod remote;
-mod stack;
 #[cfg(not(loom))]
 mod stripe;
 #[cfg(not(loom))]
@@ -58,4 +55,4 @@ pub(crate) use self::magazines::{LARGEST, Magazines, Source, words};
 #[cfg(not(loom))]
 pub use self::remote::{CidStats, RemoteError};
 #[cfg(not(loom))]
-pub(crate) use self::stack::{NONE, Stack};
+pub(crate) use crate::stack::{NONE, Stack};

@@ -11,8 +11,13 @@
 //!
 //! Nobody waits for anybody: a push or pop that fails has met one that succeeded.
 //!
+//! Words of an arena, chunks of a pool and blocks of a depot are such numbers.
+//!
 //! Source: R. K. Treiber (1986), with the tag of the IBM System/370 manual. Checked by the
 //! loom models of this module.
+
+#[cfg(all(test, loom))]
+mod loom;
 
 use crate::sync::atomic::{AtomicU64, Ordering};
 

@@ -14,7 +14,7 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU64, Ordering};
 use loom::thread;
 
-use super::stack::{NONE, Stack};
+use super::{NONE, Stack};
 
 /// What the stack written again leaves out.
 #[derive(Clone, Copy, Debug, PartialEq)]
