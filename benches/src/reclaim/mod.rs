@@ -21,13 +21,16 @@
 //! | `arc` | an `Arc` that nobody replaces, cloned to be read |
 //! | `thread_local` | the thread's own |
 //!
-//! The floor is `thread_local`: a load. Peers get the best form that their documentation
+//! The floor of every case is `thread_local`: a load; in `busy`, beside a thread that wakes
+//! as often and replaces its own; in `swap` an allocation and a free; in `free` a drop on the
+//! spot; in `stalled` nothing, for a reader holds nothing of another thread's. Peers get the best form that their documentation
 //! names. Where a figure of `free` is as long as its run (250 ms), the peer had not freed
 //! half of the objects by then.
 
 mod copy;
 mod free;
 mod lazy;
+mod own;
 mod peers;
 mod percid;
 mod read;
@@ -42,9 +45,9 @@ use crate::suite::{Case, Suite, Who};
 
 use self::copy::Copied;
 use self::lazy::Lazy;
+use self::own::Own;
 use self::peers::{ArcSwapped, Arcs, Epoch, Haphazard, Kovan, Locked, Sdd, Seize};
 use self::percid::Sections;
-use self::read::Own;
 
 /// What is read and replaced.
 pub(crate) trait Object: Send + Sync + 'static {
@@ -137,6 +140,7 @@ pub static SUITE: Suite = Suite {
                 read::busy::<Kovan<u64>>(),
                 read::busy::<ArcSwapped<u64>>(),
                 read::busy::<Locked<u64>>(),
+                read::busy::<Own>(),
             ],
         ),
         Case::timed(
@@ -155,6 +159,7 @@ pub static SUITE: Suite = Suite {
                 swap::of::<Kovan<u64>>(),
                 swap::of::<ArcSwapped<u64>>(),
                 swap::of::<Locked<u64>>(),
+                own::swap(),
             ],
         ),
         Case::timed(
@@ -185,6 +190,7 @@ pub static SUITE: Suite = Suite {
                 free::median::<Kovan<Tracked>>(),
                 free::median::<ArcSwapped<Tracked>>(),
                 free::median::<Locked<Tracked>>(),
+                free::median::<Own>(),
             ],
         ),
         Case::fresh(
@@ -203,6 +209,7 @@ pub static SUITE: Suite = Suite {
                 free::stalled::<Kovan<Tracked>>(),
                 free::stalled::<ArcSwapped<Tracked>>(),
                 free::stalled::<Locked<Tracked>>(),
+                free::stalled::<Own>(),
             ],
         ),
     ],

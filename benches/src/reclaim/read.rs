@@ -1,6 +1,5 @@
 //! Reading, alone and while another thread replaces.
 
-use std::cell::Cell;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, compiler_fence};
@@ -14,7 +13,7 @@ use crate::suite::{Done, OPERATIONS, Timed, Workload};
 use crate::tally::Tally;
 
 /// What every object says.
-const NUMBER: u64 = 7;
+pub(super) const NUMBER: u64 = 7;
 
 /// The implementation for the case `read`.
 pub(crate) const fn of<R: Reclaiming<u64>>() -> Timed {
@@ -144,33 +143,5 @@ impl Drop for Swapper {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.thread().unpark();
-    }
-}
-
-/// The thread's own: what a load costs.
-pub(crate) struct Own;
-
-thread_local! {
-    static NUMBER_OF_THREAD: Cell<u64> = const { Cell::new(NUMBER) };
-}
-
-impl Reclaiming<u64> for Own {
-    const NAME: &'static str = "thread_local";
-
-    type Reader<'a> = ();
-
-    fn new(_: u64) -> Result<Own, Error> {
-        Ok(Own)
-    }
-
-    fn reader(&self) {}
-
-    #[inline(always)]
-    fn read<R>((): &mut (), read: impl FnOnce(&u64) -> R) -> R {
-        NUMBER_OF_THREAD.with(|number| read(&black_box(number).get()))
-    }
-
-    fn replace(&self, new: u64) {
-        NUMBER_OF_THREAD.set(new);
     }
 }
