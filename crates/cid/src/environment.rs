@@ -152,7 +152,7 @@ mod system {
     }
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(all(not(target_os = "linux"), feature = "std"))]
 mod system {
     use super::Value;
 
@@ -163,6 +163,15 @@ mod system {
             .bytes()
             .for_each(|byte| value.push(byte));
         Some(value)
+    }
+}
+
+#[cfg(not(any(target_os = "linux", feature = "std")))]
+mod system {
+    use super::Value;
+
+    pub(super) fn requested(_: &str) -> Option<Value> {
+        None
     }
 }
 

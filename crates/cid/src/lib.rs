@@ -22,11 +22,25 @@
 //! println!("{}: {}", backend.source, backend.reason);
 //! ```
 //!
+//! # Without `std`
+//!
+//! The feature `std` is on by default. Without it the crate is `no_std`, needs `libc` and
+//! `alloc`, and allocates in [`Domain`]s that are made and joined, and nowhere else. On
+//! Linux on x86-64 and aarch64 all is as with it; other Unix systems have one stripe for all
+//! their threads.
+//!
 //! # Fork and signals
 //!
 //! Nothing here takes a lock, and only making a domain and joining it allocate, so all
 //! the rest may be called from signal handlers. A child of `fork` keeps the backend of
 //! its parent.
+
+#![cfg_attr(not(any(feature = "std", test)), no_std)]
+
+extern crate alloc;
+
+#[cfg(not(any(unix, feature = "std")))]
+compile_error!("without the feature `std` percid-cid needs a Unix");
 
 #[cfg(not(loom))]
 mod backend;
@@ -34,6 +48,8 @@ pub mod domain;
 mod environment;
 mod id_set;
 mod limit;
+#[cfg(not(loom))]
+mod local;
 #[cfg(all(test, loom))]
 mod loom;
 mod sync;

@@ -7,7 +7,7 @@
 //! matter of speed (nobody else writes the line), never of correctness, and that
 //! is what lets this stay simple where it must:
 //!
-//! - with every id taken, a thread shares stripe 0;
+//! - with every id taken, or where it can keep nothing, a thread shares stripe 0;
 //! - where no thread-exit hook can be set, it shares stripe 0;
 //! - a thread that has left ([`prepare_unload`]) takes an id anew when it comes back;
 //! - in the child of a fork the ids of threads that are gone are free again, and
@@ -15,7 +15,10 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use percid_rseq::process_id;
+
 use crate::IdSet;
+use crate::local;
 
 /// Stripes for threads that cannot run sections.
 pub const THREAD_STRIPES: u32 = IdSet::CAPACITY;
@@ -23,18 +26,11 @@ pub const THREAD_STRIPES: u32 = IdSet::CAPACITY;
 /// The stripe of all threads without one of their own.
 const SHARED: u32 = 0;
 
-/// What a thread without an id has in [`STRIPE`]: its low bits are [`SHARED`] plus
-/// one, and no id is that high.
+/// What a thread without an id keeps ([`entry`]): its low bits are [`SHARED`] plus one, and
+/// no id is that high.
 const NO_ID: u32 = SHARED + THREAD_STRIPES + 1;
 
 static IDS: IdSet = IdSet::new();
-
-thread_local! {
-    /// This thread's id plus one, or [`NO_ID`]; 0: none asked for yet. Atomic against signal
-    /// handlers of the same thread; no destructor, so that it can be used in them
-    /// and in other destructors.
-    static STRIPE: AtomicU32 = const { AtomicU32::new(0) };
-}
 
 /// The stripe of the calling thread, below [`THREAD_STRIPES`]. Change it by
 /// atomic read-modify-writes only: other threads may share it.
@@ -52,12 +48,19 @@ thread_local! {
 #[inline]
 #[must_use]
 pub fn thread_stripe() -> u32 {
-    // A thread-local without a destructor is accessible to the end.
     // Ordering: Relaxed, here and below: only this thread and its handlers look.
-    match STRIPE.with(|stripe| stripe.load(Ordering::Relaxed)) {
-        0 => thread_stripe_slow(),
-        stripe => of_entry(stripe),
+    match entry(|entry| entry.load(Ordering::Relaxed)) {
+        Some(0) => thread_stripe_slow(),
+        Some(entry) => of_entry(entry),
+        None => SHARED,
     }
+}
+
+/// Looks at what this thread keeps, if it can keep anything: an id plus one, or [`NO_ID`];
+/// 0: none asked for yet.
+#[inline]
+fn entry<T>(look: impl FnOnce(&AtomicU32) -> T) -> Option<T> {
+    local::with(|local| look(&local.stripe))
 }
 
 /// The stripe that an entry stands for.
@@ -71,22 +74,21 @@ const _: () = assert!(of_entry(NO_ID) == SHARED && THREAD_STRIPES.is_power_of_tw
 fn thread_stripe_slow() -> u32 {
     forget_the_dead();
     let mine = IDS.acquire();
-    let entry = mine.map_or(NO_ID, |id| id + 1);
-    let kept =
-        STRIPE.with(|slot| slot.compare_exchange(0, entry, Ordering::Relaxed, Ordering::Relaxed));
-    match (kept, mine) {
+    let new = mine.map_or(NO_ID, |id| id + 1);
+    let kept = entry(|entry| entry.compare_exchange(0, new, Ordering::Relaxed, Ordering::Relaxed));
+    match (kept.unwrap_or(Ok(0)), mine) {
         // A handler that interrupted this function has taken one meanwhile.
         (Err(taken), Some(id)) => {
             IDS.release(id);
             of_entry(taken)
         }
         (Ok(_), Some(id)) if exit::hook(id).is_err() => {
-            STRIPE.with(|slot| slot.store(NO_ID, Ordering::Relaxed));
+            entry(|entry| entry.store(NO_ID, Ordering::Relaxed));
             IDS.release(id);
             SHARED
         }
         (Err(taken), None) => of_entry(taken),
-        (Ok(_), _) => of_entry(entry),
+        (Ok(_), _) => of_entry(new),
     }
 }
 
@@ -103,7 +105,7 @@ fn thread_stripe_slow() -> u32 {
 ///
 /// May be called from a signal handler.
 pub fn prepare_unload() {
-    if STRIPE.with(|slot| slot.load(Ordering::Relaxed)) != 0 {
+    if entry(|entry| entry.load(Ordering::Relaxed)) != Some(0) {
         give_back();
     }
     percid_rseq::prepare_unload();
@@ -113,17 +115,17 @@ pub fn prepare_unload() {
 fn give_back() {
     // Whoever swaps it out releases it. A handler between the two lines may have
     // taken another id, which then returns only with the process: a stripe less.
-    let entry = STRIPE.with(|slot| slot.swap(0, Ordering::Relaxed));
+    let had = entry(|entry| entry.swap(0, Ordering::Relaxed)).unwrap_or(0);
     exit::unhook();
-    if (1..NO_ID).contains(&entry) {
-        IDS.release(entry - 1);
+    if (1..NO_ID).contains(&had) {
+        IDS.release(had - 1);
     }
 }
 
 /// In a child of `fork`, frees the ids of threads that only the parent has.
 fn forget_the_dead() {
     static OWNER: AtomicU32 = AtomicU32::new(0);
-    let process = std::process::id();
+    let process = process_id();
     // Ordering: Relaxed. Ids confer no right that would need ordering.
     let owner = OWNER.load(Ordering::Relaxed);
     if owner == process {
@@ -137,7 +139,7 @@ fn forget_the_dead() {
 
 /// Gives a thread's id back; called once, when the thread ends.
 fn leave(id: u32) {
-    STRIPE.with(|slot| slot.store(0, Ordering::Relaxed));
+    entry(|entry| entry.store(0, Ordering::Relaxed));
     IDS.release(id);
 }
 
@@ -176,7 +178,7 @@ mod exit {
         }
     }
 
-    thread_local! {
+    std::thread_local! {
         static HOOK: Hook = const { Hook(Cell::new(None)) };
     }
 

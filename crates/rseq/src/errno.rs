@@ -1,5 +1,7 @@
 //! The thread's error number, left as it was.
 
+use core::ptr::NonNull;
+
 /// Keeps the calling thread's `errno` as it is now, until dropped: a function that
 /// may be called from a signal handler must not change what the interrupted code
 /// is about to read.
@@ -31,22 +33,37 @@ impl Drop for Preserved {
     }
 }
 
-#[cfg(any(target_os = "linux", target_os = "emscripten"))]
-pub(crate) fn errno() -> i32 {
-    // SAFETY: libc's pointer to the thread's own error number.
-    unsafe { *libc::__errno_location() }
+/// libc's pointer to the thread's own error number, where it is known how to have it.
+fn place() -> Option<NonNull<i32>> {
+    #[cfg(any(target_os = "linux", target_os = "emscripten"))]
+    // SAFETY: no preconditions.
+    let place = unsafe { libc::__errno_location() };
+    #[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
+    // SAFETY: no preconditions.
+    let place = unsafe { libc::__error() };
+    #[cfg(not(any(
+        target_os = "linux",
+        target_os = "emscripten",
+        target_vendor = "apple",
+        target_os = "freebsd"
+    )))]
+    let place = core::ptr::null_mut();
+    NonNull::new(place)
 }
 
-#[cfg(any(target_os = "linux", target_os = "emscripten"))]
+/// The calling thread's error number.
+///
+/// For percid's own crates; not part of the interface.
+#[doc(hidden)]
+#[must_use]
+pub fn errno() -> i32 {
+    // SAFETY: the thread's own.
+    place().map_or(0, |place| unsafe { place.read() })
+}
+
 fn set(errno: i32) {
-    // SAFETY: libc's pointer to the thread's own error number.
-    unsafe { *libc::__errno_location() = errno };
+    if let Some(place) = place() {
+        // SAFETY: as above.
+        unsafe { place.write(errno) };
+    }
 }
-
-#[cfg(not(any(target_os = "linux", target_os = "emscripten")))]
-pub(crate) fn errno() -> i32 {
-    0
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "emscripten")))]
-fn set(_: i32) {}

@@ -98,22 +98,30 @@ mod own;
 mod own;
 pub mod portable;
 mod possible;
+mod process;
 mod refusal;
 mod registration;
 pub mod section;
 pub mod trial;
 mod unload;
+mod words;
 
 pub use area::{ThreadIds, thread_ids};
 pub use errno::Preserved;
+#[doc(hidden)]
+pub use errno::errno;
 #[cfg(unix)]
 #[doc(hidden)]
 pub use exit_key::{ExitKey, ExitKeyError};
 pub use features::Features;
 pub use possible::possible_cpus;
+#[doc(hidden)]
+pub use process::{OsError, process_id};
 pub use refusal::Refusal;
 pub use registration::{Owner, Registration, RegistrationError, enter_thread, registration};
 pub use unload::prepare_unload;
+#[doc(hidden)]
+pub use words::{ThreadWords, thread_words};
 
 /// For this project's tests only; not part of the interface.
 #[doc(hidden)]

@@ -160,10 +160,10 @@ impl fmt::Display for DomainError {
                 f,
                 "the system refused memory for the domain's table ({}); free some, or raise the \
                  limit (ulimit -v, RLIMIT_AS)",
-                std::io::Error::from_raw_os_error(os_error)
+                percid_rseq::OsError(os_error)
             ),
         }
     }
 }
 
-impl std::error::Error for DomainError {}
+impl core::error::Error for DomainError {}

@@ -1,8 +1,9 @@
 //! A domain as its users hold it.
 
+use alloc::boxed::Box;
+use alloc::sync::Arc;
 use core::fmt;
 use core::marker::PhantomData;
-use std::sync::Arc;
 
 use percid_rseq::section;
 
@@ -243,7 +244,7 @@ impl Domain {
     #[must_use]
     pub fn attached<T: Stripes>(&self) -> Option<&T> {
         self.inner()
-            .attached(|memory| (memory as &dyn std::any::Any).downcast_ref::<T>())
+            .attached(|memory| (memory as &dyn core::any::Any).downcast_ref::<T>())
     }
 
     /// For who keeps stripes: a section was aborted and tried again.

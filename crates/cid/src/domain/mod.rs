@@ -38,9 +38,9 @@ pub use builder::{Bound, DomainBuilder, DomainError};
 #[cfg(not(loom))]
 pub use handle::{Domain, Joined};
 #[cfg(not(loom))]
-pub(crate) use live::wipes;
-#[cfg(not(loom))]
 pub use live::{Admission, AttachError, DomainStats, Stripes};
+#[cfg(not(loom))]
+pub(crate) use live::{Mark, REMEMBERED, Remembered, wipes};
 pub use policy::Policy;
 pub use protocol::{
     Acquire, Answer, Attempts, Compact, Depth, Outcome, Place, Procedure, REJECTIONS, Request,

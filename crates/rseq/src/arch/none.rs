@@ -1,13 +1,14 @@
 //! The body of targets without sections: every operation refuses.
 
 use core::ffi::c_void;
-use core::ptr;
+use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use crate::Refusal;
 use crate::arch::{Entry, Operations, Wait, Waited};
 use crate::area::Area;
 use crate::section::{Cpu, MmCid, Placed, Table, WordAddress};
+use crate::words::ThreadWords;
 
 pub(crate) const SUPPORTED: bool = false;
 
@@ -33,6 +34,10 @@ pub(crate) fn own_area() -> *mut Area {
 }
 
 pub(crate) fn libc_area() -> Option<(*mut Area, u32)> {
+    None
+}
+
+pub(crate) fn thread_words() -> Option<NonNull<ThreadWords>> {
     None
 }
 

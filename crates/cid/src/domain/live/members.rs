@@ -1,5 +1,6 @@
 //! Who has joined: what a strict bound is made of.
 
+use alloc::boxed::Box;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use percid_rseq::Preserved;

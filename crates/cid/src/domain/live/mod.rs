@@ -32,4 +32,4 @@ pub(super) use inner::{Config, Ids, Inner};
 pub(super) use stripes::Memory;
 pub use stripes::{AttachError, Stripes};
 pub(crate) use table::wipes;
-pub(super) use thread::Mark;
+pub(crate) use thread::{Mark, REMEMBERED, Remembered};

@@ -17,11 +17,11 @@
 //! twice is harmless. Structures are handed out after `attach` has returned. Nobody
 //! waits, so both may run in a signal handler.
 
+use alloc::sync::Arc;
+use core::any::Any;
 use core::cell::UnsafeCell;
 use core::fmt;
 use core::sync::atomic::{AtomicU32, Ordering, fence};
-use std::any::Any;
-use std::sync::Arc;
 
 use super::inner::Inner;
 
@@ -62,7 +62,7 @@ impl fmt::Display for AttachError {
     }
 }
 
-impl std::error::Error for AttachError {}
+impl core::error::Error for AttachError {}
 
 /// Memories that one domain has room for: one for each crate that keeps stripes.
 const PLACES: usize = 4;

@@ -219,17 +219,14 @@ pub(crate) fn wipes() -> bool {
 
 #[cfg(target_os = "linux")]
 mod system {
+    use percid_rseq::errno;
+
     use super::{NonNull, ptr};
 
     pub(super) fn page_size() -> usize {
         // SAFETY: no preconditions.
         let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
         usize::try_from(size).unwrap_or(4096)
-    }
-
-    fn errno() -> i32 {
-        // SAFETY: the calling thread's own error number.
-        unsafe { *libc::__errno_location() }
     }
 
     pub(super) fn map(bytes: usize) -> Result<NonNull<u8>, i32> {

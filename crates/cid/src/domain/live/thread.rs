@@ -1,41 +1,40 @@
 //! What a thread remembers of domains: hints, and that it is in a slow path.
 //!
-//! Nothing here has a destructor, so it works in those of thread-locals and in signal
-//! handlers.
+//! A thread that can keep nothing has no ids either: it works on the fallback.
 
+use alloc::boxed::Box;
 use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use crate::domain::protocol::Place;
+use crate::local;
 
 /// Domains that a thread remembers at a time, by number.
-const REMEMBERED: usize = 4;
+pub(crate) const REMEMBERED: usize = 4;
 
-struct Memory {
-    /// Whose the rest is; 0: nobody's.
+/// Where a thread was in a domain.
+pub(crate) struct Remembered {
+    /// Which one; 0: none.
     domain: AtomicU64,
     /// Where the thread last put or found an id: slot and id. All ones: nowhere.
     place: AtomicU64,
 }
 
-// Ordering: Relaxed, all of them. Only this thread and its signal handlers look. What a
-// handler leaves half-changed is a hint that leads nowhere.
-thread_local! {
-    static REMEMBER: [Memory; REMEMBERED] = const {
-        [const {
-            Memory {
-                domain: AtomicU64::new(0),
-                place: AtomicU64::new(u64::MAX),
-            }
-        }; REMEMBERED]
-    };
-    static INSIDE: AtomicBool = const { AtomicBool::new(false) };
-    static JOINED: AtomicPtr<Mark> = const { AtomicPtr::new(ptr::null_mut()) };
+impl Remembered {
+    #[cfg(feature = "std")]
+    pub(crate) const fn new() -> Remembered {
+        Remembered {
+            domain: AtomicU64::new(0),
+            place: AtomicU64::new(0),
+        }
+    }
 }
 
-fn with<T>(domain: u64, look: impl FnOnce(&Memory) -> T) -> T {
-    REMEMBER.with(|all| {
-        let memory = &all[domain as usize % REMEMBERED];
+// Ordering: Relaxed, all of them. Only this thread and its signal handlers look. What a
+// handler leaves half-changed is a hint that leads nowhere.
+fn with<T>(domain: u64, look: impl FnOnce(&Remembered) -> T) -> Option<T> {
+    local::with(|local| {
+        let memory = &local.remembered[domain as usize % REMEMBERED];
         if memory.domain.load(Ordering::Relaxed) != domain {
             memory.place.store(u64::MAX, Ordering::Relaxed);
             memory.domain.store(domain, Ordering::Relaxed);
@@ -46,7 +45,7 @@ fn with<T>(domain: u64, look: impl FnOnce(&Memory) -> T) -> T {
 
 /// Where the thread last put or found an id of this domain.
 pub(super) fn former(domain: u64) -> Option<Place> {
-    let place = with(domain, |memory| memory.place.load(Ordering::Relaxed));
+    let place = with(domain, |memory| memory.place.load(Ordering::Relaxed))?;
     (place != u64::MAX).then_some(Place {
         slot: (place >> 32) as u32,
         cid: place as u32,
@@ -67,11 +66,11 @@ pub(super) fn alone<T>(work: impl FnOnce() -> T) -> Option<T> {
 
     impl Drop for Leave {
         fn drop(&mut self) {
-            INSIDE.with(|inside| inside.store(false, Ordering::Relaxed));
+            local::with(|local| local.inside.store(false, Ordering::Relaxed));
         }
     }
 
-    if INSIDE.with(|inside| inside.swap(true, Ordering::Relaxed)) {
+    if local::with(|local| local.inside.swap(true, Ordering::Relaxed)) != Some(false) {
         return None;
     }
     let _leave = Leave;
@@ -99,21 +98,23 @@ impl Mark {
 
 /// Says so, until the mark is taken off by the same thread.
 pub(super) fn mark_joined(domain: u64, counted: u32) -> Box<Mark> {
-    JOINED.with(|first| {
-        let mut mark = Box::new(Mark {
-            domain,
-            counted: AtomicU32::new(counted),
-            next: AtomicPtr::new(first.load(Ordering::Relaxed)),
-        });
-        first.store(&raw mut *mark, Ordering::Relaxed);
-        mark
-    })
+    let mut mark = Box::new(Mark {
+        domain,
+        counted: AtomicU32::new(counted),
+        next: AtomicPtr::new(ptr::null_mut()),
+    });
+    local::with(|local| {
+        let first = local.joined.load(Ordering::Relaxed);
+        *mark.next.get_mut() = first;
+        local.joined.store(&raw mut *mark, Ordering::Relaxed);
+    });
+    mark
 }
 
 /// Takes a mark off that this thread put on.
 pub(super) fn unmark_joined(mark: &Mark) {
-    JOINED.with(|first| {
-        let mut link = first;
+    local::with(|local| {
+        let mut link = &local.joined;
         loop {
             let next = link.load(Ordering::Relaxed);
             if ptr::eq(next, mark) {
@@ -147,8 +148,8 @@ pub(super) fn count_in(domain: u64, generation: u32) -> u32 {
 }
 
 fn each_mark(domain: u64, mut look: impl FnMut(&Mark)) {
-    JOINED.with(|first| {
-        let mut next = first.load(Ordering::Relaxed);
+    local::with(|local| {
+        let mut next = local.joined.load(Ordering::Relaxed);
         // SAFETY: as in `unmark_joined`.
         while let Some(mark) = unsafe { next.as_ref() } {
             if mark.domain == domain {

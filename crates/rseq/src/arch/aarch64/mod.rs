@@ -10,6 +10,9 @@
 //! Conditional branches reach one megabyte only, so unlike on x86-64 all but the
 //! abort handler stays beside the section.
 
+#[path = "../symbol.rs"]
+#[macro_use]
+mod symbol;
 #[path = "../operands.rs"]
 #[macro_use]
 mod operands;
@@ -25,10 +28,12 @@ mod operations;
 mod status;
 mod thread;
 mod trial;
+mod words;
 
 pub(crate) use operations::{copy_through, load_through};
 pub(crate) use thread::{libc_area, own_area, set_thread_area, thread_area, thread_state};
 pub(crate) use trial::{start_thread, wait_inside};
+pub(crate) use words::thread_words;
 
 pub(crate) const SUPPORTED: bool = true;
 

@@ -5,23 +5,6 @@ use core::sync::atomic::AtomicU32;
 
 use crate::area::{Area, OWN_AREA_ALIGN, OWN_AREA_SIZE};
 
-/// The symbol of a thread-local of this very version: two versions of the crate
-/// in one program must not share a pointer.
-macro_rules! symbol {
-    ($name:literal) => {
-        concat!(
-            "percid_rseq_",
-            $name,
-            "_",
-            env!("CARGO_PKG_VERSION_MAJOR"),
-            "_",
-            env!("CARGO_PKG_VERSION_MINOR"),
-            "_",
-            env!("CARGO_PKG_VERSION_PATCH")
-        )
-    };
-}
-
 // As on x86-64: a pointer that starts at nobody's area, and an area of our own,
 // neither registered.
 global_asm!(

@@ -13,6 +13,9 @@
 //! load at rename, in no time, only for the plain forms. On Zen 4 `add [w], n` is the
 //! fastest, and one instruction cannot be torn: a bare add is that.
 
+#[path = "../symbol.rs"]
+#[macro_use]
+mod symbol;
 #[path = "../operands.rs"]
 #[macro_use]
 mod operands;
@@ -28,10 +31,12 @@ mod operations;
 mod status;
 mod thread;
 mod trial;
+mod words;
 
 pub(crate) use operations::{copy_through, load_through};
 pub(crate) use thread::{libc_area, own_area, set_thread_area, thread_area, thread_state};
 pub(crate) use trial::{start_thread, wait_inside};
+pub(crate) use words::thread_words;
 
 pub(crate) const SUPPORTED: bool = true;
 
