@@ -26,14 +26,23 @@
 //!
 //! # Features
 //!
-//! All are off by default.
+//! `std` is on by default, the others are off and need it.
 //!
 //! | feature | brings |
 //! | --- | --- |
+//! | `std` | [`Family`], [`PerCid`], [`mod@file`] |
 //! | `serde` | snapshots and totals that can be serialised |
 //! | `hdrhistogram` | `HistogramSnapshot::to_hdr` |
 //! | `metrics` | `Recorder`, for the macros of the crate `metrics` |
 //! | `prometheus-client` | metrics in the registries of the crate `prometheus-client` |
+//!
+//! # Without `std`
+//!
+//! With `default-features = false` the crate is `no_std` and stands on `libc` and `alloc`:
+//! all structures but those that the feature brings are there, and are the same. Pools,
+//! counters and references in a `static` never use the heap, so an allocator can be made of
+//! [`RawPool`]s in a program that has no other. It takes a Unix; where that is not Linux on
+//! x86-64 or aarch64, threads share one stripe.
 //!
 //! # Fallback
 //!
@@ -65,6 +74,13 @@
 //! What the library's counters held stays reserved until the process ends: address
 //! space, and the few pages that were used.
 
+#![cfg_attr(not(any(feature = "std", test)), no_std)]
+
+extern crate alloc;
+
+#[cfg(not(any(unix, feature = "std")))]
+compile_error!("without the feature `std` percid needs a Unix");
+
 #[cfg_attr(loom, allow(dead_code, reason = "only the models run"))]
 mod arena;
 #[cfg(not(loom))]
@@ -73,9 +89,14 @@ mod bounded;
 mod counter;
 #[cfg(not(loom))]
 mod extremes;
-#[cfg(not(loom))]
+#[cfg(all(feature = "std", not(loom)))]
 mod family;
-#[cfg(all(target_os = "linux", target_pointer_width = "64", not(loom)))]
+#[cfg(all(
+    feature = "std",
+    target_os = "linux",
+    target_pointer_width = "64",
+    not(loom)
+))]
 pub mod file;
 #[cfg(not(loom))]
 mod gauge;
@@ -95,7 +116,7 @@ mod min_max;
 mod object_lock;
 #[cfg(not(loom))]
 mod part;
-#[cfg(not(loom))]
+#[cfg(all(feature = "std", not(loom)))]
 mod per_cid;
 #[cfg(not(loom))]
 mod pool;
@@ -126,9 +147,14 @@ pub use arena::{
 pub use bounded::BoundedCounter;
 #[cfg(not(loom))]
 pub use counter::Counter;
-#[cfg(not(loom))]
+#[cfg(all(feature = "std", not(loom)))]
 pub use family::{Family, FamilyIter};
-#[cfg(all(target_os = "linux", target_pointer_width = "64", not(loom)))]
+#[cfg(all(
+    feature = "std",
+    target_os = "linux",
+    target_pointer_width = "64",
+    not(loom)
+))]
 pub use file::Arena;
 #[cfg(not(loom))]
 pub use gauge::Gauge;
@@ -145,7 +171,7 @@ pub use object_lock::{LockSpace, ObjectLock, ReadGuard, WriteSection};
 pub use object_lock::{Locked, LockedMut, LockedRef};
 #[cfg(not(loom))]
 pub use part::Part;
-#[cfg(not(loom))]
+#[cfg(all(feature = "std", not(loom)))]
 pub use per_cid::{PerCid, PerCidError};
 #[cfg(not(loom))]
 pub use percid_cid::{

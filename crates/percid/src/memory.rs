@@ -170,6 +170,8 @@ mod system {
     use core::ptr;
     use core::sync::atomic::{AtomicUsize, Ordering};
 
+    use percid_rseq::errno;
+
     /// Reserves address space without memory.
     pub(super) fn reserve(bytes: usize, align: usize) -> Result<usize, i32> {
         let all = bytes.checked_add(align).ok_or(libc::ENOMEM)?;
@@ -248,10 +250,6 @@ mod system {
             }
             page => page,
         }
-    }
-
-    fn errno() -> i32 {
-        std::io::Error::last_os_error().raw_os_error().unwrap_or(0)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Why a word could not be had.
 
 use core::fmt;
-use std::io;
+
+use percid_rseq::OsError;
 
 /// Why the arena has no word to give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +43,7 @@ impl fmt::Display for ArenaError {
             ArenaError::NoAddressSpace { bytes, os_error } => {
                 write!(f, "no address space for an arena of {} MiB", bytes >> 20)?;
                 match os_error {
-                    Some(os_error) => write!(f, " ({})", io::Error::from_raw_os_error(os_error))?,
+                    Some(os_error) => write!(f, " ({})", OsError(os_error))?,
                     None => f.write_str(" within a quarter of the process's limit")?,
                 }
                 f.write_str("; raise the limit (ulimit -v, RLIMIT_AS)")
@@ -50,7 +51,7 @@ impl fmt::Display for ArenaError {
             ArenaError::NoMemory { os_error } => write!(
                 f,
                 "the system refused memory for the arena ({}); free some, or allow overcommit",
-                io::Error::from_raw_os_error(os_error)
+                OsError(os_error)
             ),
             ArenaError::NoPlace => {
                 f.write_str("the domain has no place for an arena; make a domain for it")
@@ -72,7 +73,7 @@ impl fmt::Display for ArenaError {
     }
 }
 
-impl std::error::Error for ArenaError {}
+impl core::error::Error for ArenaError {}
 
 #[cfg(test)]
 mod tests {

@@ -14,6 +14,8 @@ pub(super) enum Reserve {
 mod system {
     use core::ptr;
 
+    use percid_rseq::errno;
+
     use super::Reserve;
 
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -112,10 +114,6 @@ mod system {
             number = somewhere.to_ne_bytes();
         }
         u64::from_ne_bytes(number)
-    }
-
-    fn errno() -> i32 {
-        std::io::Error::last_os_error().raw_os_error().unwrap_or(0)
     }
 }
 

@@ -3,8 +3,8 @@
 //! The domain owns its arena, as memory under its limit; a word owns its domain. So the
 //! arena goes when the last word and the last handle have gone.
 
+use alloc::sync::Arc;
 use core::sync::atomic::AtomicU64;
-use std::sync::Arc;
 
 use percid_cid::domain::{self, AttachError};
 use percid_cid::{Domain, Source, backend};

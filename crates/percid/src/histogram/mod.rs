@@ -3,6 +3,7 @@
 mod buckets;
 mod snapshot;
 
+use alloc::vec;
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
 

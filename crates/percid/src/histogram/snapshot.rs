@@ -1,5 +1,6 @@
 //! What a histogram held at one time.
 
+use alloc::vec::Vec;
 use core::fmt;
 use core::iter::Sum;
 use core::ops::AddAssign;
@@ -111,7 +112,10 @@ impl HistogramSnapshot {
     #[must_use]
     pub fn quantile(&self, share: f64) -> Option<u64> {
         let count = self.count();
-        let rank = (share.clamp(0.0, 1.0) * count as f64).ceil().max(1.0) as u64;
+        let exact = share.clamp(0.0, 1.0) * count as f64;
+        // Rounded up: the method is not in core.
+        let rank = exact as u64 + u64::from(exact as u64 as f64 != exact);
+        let rank = rank.max(1);
         let mut seen = 0_u64;
         let found = self.buckets.iter().find(|bucket| {
             seen = seen.wrapping_add(bucket.count);
@@ -163,7 +167,7 @@ impl HistogramSnapshot {
 
 impl AddAssign<&HistogramSnapshot> for HistogramSnapshot {
     fn add_assign(&mut self, other: &HistogramSnapshot) {
-        let (ours, theirs) = (std::mem::take(&mut self.buckets), &other.buckets);
+        let (ours, theirs) = (core::mem::take(&mut self.buckets), &other.buckets);
         let mut all: Vec<Bucket> = ours.into_iter().chain(theirs.iter().copied()).collect();
         all.sort_by_key(|bucket| bucket.low);
         all.dedup_by(|next, kept| {

@@ -6,6 +6,8 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use crate::sync::process_id;
+
 #[derive(Debug)]
 pub(crate) struct Control(AtomicU32);
 
@@ -21,7 +23,7 @@ impl Control {
     // Ordering: Acquire pairs with the Release of the last holder: its stores to gates and
     // lengths are seen.
     pub(crate) fn try_hold(&self) -> Option<Holding<'_>> {
-        let me = std::process::id();
+        let me = process_id();
         let held = self.0.load(Ordering::Relaxed);
         let is_held = held != me
             && self
@@ -53,7 +55,7 @@ mod tests {
             assert!(control.try_hold().is_none());
         }
         drop(held);
-        control.0.store(std::process::id() ^ 1, Ordering::Relaxed);
+        control.0.store(process_id() ^ 1, Ordering::Relaxed);
         assert!(control.try_hold().is_some());
     }
 }

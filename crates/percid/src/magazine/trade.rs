@@ -10,6 +10,7 @@ use super::stripe::{
 };
 use super::{Magazines, Source};
 use crate::scope::Scope;
+use crate::sync::process_id;
 
 /// How often other cids are robbed rather than the system asked, at the most.
 const STEALING: Duration = Duration::from_millis(10);
@@ -225,7 +226,7 @@ impl<S: Scope> Magazines<S> {
         if now >= self.most() {
             return now;
         }
-        let me = u64::from(std::process::id());
+        let me = u64::from(process_id());
         // SAFETY: the word of the room that is for claims only.
         let Ok(claimed) = (unsafe { self.room.run(&Claim(self.control_word(CLAIM), me)) }) else {
             self.forget_dead_claims(me);
@@ -306,23 +307,27 @@ impl<S: Scope> Magazines<S> {
 }
 
 /// Nanoseconds on a clock that is cheap to read.
+#[cfg(unix)]
 pub(super) fn now() -> u64 {
     #[cfg(target_os = "linux")]
-    {
-        let mut time = libc::timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        // SAFETY: a valid place for the answer.
-        unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut time) };
-        time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
-    }
+    const CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC_COARSE;
     #[cfg(not(target_os = "linux"))]
-    {
-        static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
-        START
-            .get_or_init(std::time::Instant::now)
-            .elapsed()
-            .as_nanos() as u64
-    }
+    const CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC;
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: a valid place for the answer.
+    unsafe { libc::clock_gettime(CLOCK, &raw mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// Nanoseconds since the first call.
+#[cfg(not(unix))]
+pub(super) fn now() -> u64 {
+    static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+    START
+        .get_or_init(std::time::Instant::now)
+        .elapsed()
+        .as_nanos() as u64
 }

@@ -104,7 +104,7 @@ impl Futex {
 impl Futex {
     fn wait(&self, value: u64) {
         if self.word.load(Ordering::Relaxed) == value {
-            std::thread::sleep(core::time::Duration::from_micros(50));
+            crate::sync::rest();
         }
     }
 

@@ -5,13 +5,14 @@
 //! reference, so the allocation outlives the object for as long as anybody may look at
 //! the count.
 
+use alloc::boxed::Box;
 use core::mem::{self, ManuallyDrop};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering, fence};
-use std::process::abort;
 
 use super::core::Core;
 use crate::scope::{Process, Scope};
+use crate::sync::abort;
 
 /// What stands before every counted object.
 pub(super) struct Header<S: Scope> {

@@ -30,6 +30,7 @@
 //! Source: the kernel's percpu_ref, by T. Heo and K. Overstreet (Linux 3.11).
 
 use crate::arena::Gated;
+use crate::sync::abort;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 pub(super) const DEAD: u64 = 1 << 63;
@@ -206,7 +207,7 @@ pub(super) fn is_biased(count: u64) -> bool {
 fn check_room(count: u64) {
     let count = count & COUNT;
     if !is_biased(count) && count > MANY {
-        std::process::abort();
+        abort();
     }
 }
 

@@ -37,4 +37,4 @@ impl fmt::Display for RefError {
     }
 }
 
-impl std::error::Error for RefError {}
+impl core::error::Error for RefError {}

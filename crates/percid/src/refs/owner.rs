@@ -1,8 +1,8 @@
 //! Whose drop ends an object's life.
 
+use alloc::sync::Arc;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
-use std::sync::Arc;
 
 use percid_cid::Domain;
 
