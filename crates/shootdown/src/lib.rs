@@ -33,12 +33,20 @@ mod fork_lock;
 mod generation;
 #[cfg(not(loom))]
 pub mod guide;
+#[cfg(loom)]
+#[allow(dead_code, reason = "only the models run")]
+#[path = "lazy/held.rs"]
+mod held;
 #[cfg(not(loom))]
 pub mod lazy;
 #[cfg(all(test, loom))]
 mod loom;
 #[cfg(not(loom))]
 mod pointers;
+#[cfg(loom)]
+#[allow(dead_code, reason = "only the models run")]
+#[path = "lazy/references.rs"]
+mod references;
 mod sync;
 
 pub use barriers::{Barriers, Point};

@@ -2,6 +2,8 @@
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test -p percid-shootdown --release --lib`
 
+mod references;
+
 use std::panic::{self, AssertUnwindSafe};
 
 use loom::cell::UnsafeCell;

@@ -3,18 +3,20 @@
 use percid::Place;
 
 use super::domain::LazyDomain;
+use super::held::{Held, given, name_in};
 use super::home::Home;
 use super::lease::{Lease, leave_unused};
-use super::object::{BIAS, Header, name_of};
+use super::object::{Header, name_of};
 use super::protocol::{Install, Slot, drive};
 use super::real::Real;
+use super::references::References;
 use super::shared::Shared;
 use super::slots::WAYS;
 use crate::Invariant;
 use core::fmt;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::Ordering;
 
 /// A value that many threads read, and that is replaced now and then: a configuration, a
 /// routing table, the state of a tenant.
@@ -76,9 +78,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 /// N. Piggin's lazy TLB shootdown (Linux 6.4), for cids in the place of CPUs. The API is
 /// arc-swap's. Counting outside: D. Sharp's and A. Kogan's split reference counts.
 pub struct LazyCell<T> {
-    /// The object's address, 64 bytes as the unit, and above it the readers that have
-    /// counted themselves here and not yet in the object.
-    word: AtomicU64,
+    /// The object's address, 64 bytes as the unit.
+    held: Held,
     /// Where the slot is that is tried first.
     place: Place,
     way: u32,
@@ -87,20 +88,13 @@ pub struct LazyCell<T> {
     value: PhantomData<(Shared<T>, Invariant<T>)>,
 }
 
-/// One reader that has counted itself outside. There are fewer than four million threads,
-/// so the count ends in the word.
-const OUTSIDE: u64 = 1 << (64 - READERS);
-
-/// Bits of the count of readers.
-const READERS: u32 = 22;
-
 /// The unit of addresses, in bits.
 const UNIT: u32 = 6;
 
-/// The object in a word.
+/// The object in what a cell holds.
 #[inline(always)]
 fn object_in(word: u64) -> u64 {
-    (word << READERS) >> (READERS - UNIT)
+    name_in(word) << UNIT
 }
 
 fn header_in(word: u64) -> NonNull<Header> {
@@ -128,10 +122,10 @@ impl<T> LazyCell<T> {
         // SAFETY: its counted reference is this cell's now.
         let object = unsafe { header.as_ref() };
         let home = object.home();
-        object.show();
+        object.references.show();
         let way = home.hold();
         LazyCell {
-            word: AtomicU64::new(word_of(header)),
+            held: Held::new(word_of(header)),
             place: home.slots.place(home.slots.first(way)),
             way: way as u32,
             home,
@@ -150,7 +144,7 @@ impl<T> LazyCell<T> {
         // not be ordered after the section's commit for others: the shootdown of the object
         // comes after a store to the cell and has a fence. If this load comes before that
         // fence, so does the commit, which the shootdown then sees.
-        let word = self.word.load(Ordering::Acquire);
+        let word = self.held.load(Ordering::Acquire);
         // With readers counted outside it is another number, and the slow path's business.
         if word << UNIT == held {
             let header = core::ptr::with_exposed_provenance_mut(held as usize);
@@ -213,7 +207,7 @@ impl<T> LazyCell<T> {
     /// A lease by a slot that was taken, if the cell holds what it holds.
     fn lease_of(&self, slot: Slot, held: u64) -> Result<Lease<T>, Slot> {
         // Ordering: as in `load`.
-        if object_in(self.word.load(Ordering::Acquire)) != held {
+        if object_in(self.held.load(Ordering::Acquire)) != held {
             return Err(slot);
         }
         let header = core::ptr::with_exposed_provenance_mut(held as usize);
@@ -224,7 +218,7 @@ impl<T> LazyCell<T> {
     /// Looks for the value in this cid's other slots.
     fn find(&self, skipped: usize) -> Option<Lease<T>> {
         let slots = &self.home.slots;
-        let object = object_in(self.word.load(Ordering::Relaxed));
+        let object = object_in(self.held.load(Ordering::Relaxed));
         let mut ways = self.ways(skipped);
         let first = ways.find(|&first| slots.peek(first) == Some(object))?;
         let slot = slots.take(first)?;
@@ -273,36 +267,12 @@ impl<T> LazyCell<T> {
     /// The value, by a counted reference.
     #[must_use]
     pub fn load_counted(&self) -> Shared<T> {
-        // Ordering: AcqRel. Acquire for the object; Release orders nothing here, but keeps
-        // the chain of read-modify-writes one that a store's Acquire synchronizes with.
-        let word = self.word.fetch_add(OUTSIDE, Ordering::AcqRel);
-        let header = header_in(word);
-        // SAFETY: counted outside: whoever takes the object out of the cell counts this in
-        // before it gives the cell's own count back, which is more than readers can owe.
-        let object = unsafe { header.as_ref() };
-        object.count.fetch_add(1, Ordering::Relaxed);
-        let mut now = self.word.load(Ordering::Relaxed);
-        loop {
-            if object_in(now) != object_in(word) || now < OUTSIDE {
-                // Counted in by a store, so this is one too many. (If the object has come
-                // back to the cell meanwhile, it is anybody's.) Never the last one.
-                object.count.fetch_sub(1, Ordering::Release);
-                break;
-            }
-            // Ordering: Release pairs with the Acquire of a store: it sees the count.
-            let given = self.word.compare_exchange_weak(
-                now,
-                now - OUTSIDE,
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            );
-            match given {
-                Ok(_) => break,
-                Err(other) => now = other,
-            }
-        }
+        let name = self.held.count(|name| {
+            // SAFETY: counted in the cell: it stays for so long.
+            &unsafe { header_in(name).as_ref() }.references
+        });
         // SAFETY: just counted.
-        unsafe { Shared::from_header(header) }
+        unsafe { Shared::from_header(header_in(name)) }
     }
 
     /// Replaces the value.
@@ -312,9 +282,7 @@ impl<T> LazyCell<T> {
     /// If the value is of another domain. Then nothing has changed.
     pub fn store(&self, new: Shared<T>) {
         let new = self.adopt(new);
-        // Ordering: AcqRel. Release publishes the object; Acquire pairs with readers that
-        // have counted themselves.
-        let old = self.word.swap(new, Ordering::AcqRel);
+        let old = self.held.swap(new);
         self.settle(old, 0);
     }
 
@@ -326,8 +294,7 @@ impl<T> LazyCell<T> {
     #[must_use]
     pub fn swap(&self, new: Shared<T>) -> Shared<T> {
         let new = self.adopt(new);
-        // Ordering: as in `store`.
-        let old = self.word.swap(new, Ordering::AcqRel);
+        let old = self.held.swap(new);
         self.settle(old, 1);
         // SAFETY: one reference was kept for it.
         unsafe { Shared::from_header(header_in(old)) }
@@ -347,28 +314,19 @@ impl<T> LazyCell<T> {
         current: &impl Named<T>,
         new: Shared<T>,
     ) -> Result<Shared<T>, Shared<T>> {
-        let expected = name_of(current.object()).0;
+        let expected = word_of(current.object());
         let header = new.header();
         let new = self.adopt(new);
-        let mut now = self.word.load(Ordering::Relaxed);
-        while object_in(now) == expected {
-            // Ordering: as in `store`. The current object is kept alive by who named it, so
-            // its address is not another's.
-            let swapped =
-                self.word
-                    .compare_exchange_weak(now, new, Ordering::AcqRel, Ordering::Relaxed);
-            match swapped {
-                Ok(old) => {
-                    self.settle(old, 1);
-                    // SAFETY: one reference was kept for it.
-                    return Ok(unsafe { Shared::from_header(header_in(old)) });
-                }
-                Err(other) => now = other,
-            }
+        // The current object is kept alive by who named it, so its address is not
+        // another's.
+        if let Some(old) = self.held.exchange(expected, new) {
+            self.settle(old, 1);
+            // SAFETY: one reference was kept for it.
+            return Ok(unsafe { Shared::from_header(header_in(old)) });
         }
         // SAFETY: adopted by nobody: the cell's count becomes the caller's again.
         unsafe {
-            header.as_ref().hide();
+            header.as_ref().references.hide();
             Err(Shared::from_header(header))
         }
     }
@@ -412,9 +370,9 @@ impl<T> LazyCell<T> {
             core::ptr::eq(object.home(), self.home),
             "a value of another domain"
         );
-        object.show();
+        object.references.show();
         if self.home.slots.looks() {
-            object.stale.store(false, Ordering::Relaxed);
+            object.references.stale.store(false, Ordering::Relaxed);
         }
         word_of(new.into_header())
     }
@@ -426,13 +384,12 @@ impl<T> LazyCell<T> {
         // SAFETY: the cell's count is still there.
         let object = unsafe { header.as_ref() };
         if self.home.slots.looks() {
-            object.stale.store(true, Ordering::Relaxed);
+            object.references.stale.store(true, Ordering::Relaxed);
         }
-        let given = BIAS - (old >> (64 - READERS)) - kept;
         // SAFETY: the cell's count, less what was counted outside of it; who gives the last
         // one is alone in seeing that.
         unsafe {
-            if Header::give_back(header, given) {
+            if References::give_back(Header::references(header), given(old, kept)) {
                 self.home.condemn(header);
             }
         }
@@ -473,7 +430,7 @@ impl<T> sealed::Named for Shared<T> {
 
 impl<T> Drop for LazyCell<T> {
     fn drop(&mut self) {
-        let word = *self.word.get_mut();
+        let word = self.held.get_mut();
         self.settle(word, 0);
         self.home.give_up();
     }

@@ -188,7 +188,7 @@ impl Home {
     pub(super) unsafe fn condemn(&self, object: NonNull<Header>) {
         // SAFETY: nobody frees it before it is on a list.
         let header = unsafe { object.as_ref() };
-        if header.is_in_no_mask() {
+        if header.references.is_in_no_mask() {
             self.counts.never_cached.inc();
             if dead::is_in_handler() {
                 return self.dead.push(name_of(object).0, &header.next);

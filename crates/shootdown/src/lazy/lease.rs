@@ -83,16 +83,10 @@ impl<T> Lease<T> {
     pub fn upgrade(this: &Self) -> Option<Shared<T>> {
         // SAFETY: leased, so alive.
         let header = unsafe { this.header.as_ref() };
-        // Ordering: Relaxed, as a clone: this lease has what it needs. From zero it never
-        // grows: the shootdown has begun.
-        header
-            .count
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
-                (count > 0).then(|| count + 1)
-            })
-            .ok()?;
-        // SAFETY: just counted.
-        Some(unsafe { Shared::from_header(this.header) })
+        header.references.upgrade().then(|| {
+            // SAFETY: just counted.
+            unsafe { Shared::from_header(this.header) }
+        })
     }
 }
 
@@ -138,7 +132,7 @@ unsafe fn end_slow(header: NonNull<Header>, slot: Slot) {
     let home = object.home();
     let mut left = name_of(header).0;
     // Ordering: Relaxed: a hint.
-    if object.stale.load(Ordering::Relaxed) {
+    if object.references.stale.load(Ordering::Relaxed) {
         home.counts.saved_by_switch_away.inc();
         drive(
             Empty::new(slot, name_of(header)),

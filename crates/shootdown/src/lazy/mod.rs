@@ -55,6 +55,7 @@ mod cell;
 mod checker;
 mod dead;
 mod domain;
+mod held;
 mod home;
 mod lease;
 mod list;
@@ -62,6 +63,7 @@ mod object;
 mod policy;
 mod protocol;
 mod real;
+mod references;
 mod shared;
 mod slots;
 

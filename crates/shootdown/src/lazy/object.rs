@@ -1,36 +1,17 @@
 //! What stands before a shared value: its counts, and where it may be cached.
 
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::AtomicU64;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 
 use super::home::Home;
 use super::protocol::Object;
-
-/// What a cell's own reference counts for: more than the readers that there can be, so
-/// that the count is not zero before those that counted themselves outside are counted in.
-pub(super) const BIAS: u64 = 1 << 32;
-
-/// Slots that have a bit of their own; the last bit stands for all others.
-pub(super) const EXACT: u32 = 64 * 3 - 1;
+use super::references::References;
 
 /// A cache line of its own: values and their neighbours are read by everybody.
 #[repr(C, align(64))]
 pub(super) struct Header {
-    /// Counted references, and [`BIAS`] for each cell.
-    pub(super) count: AtomicU64,
-    /// Marks that are to be resolved, and 1 for the shootdown, whose lock goes with it.
-    pub(super) pending: AtomicU32,
-    /// Whether leases are to take the object out of their slots: its cell has given it up.
-    pub(super) stale: AtomicBool,
-    /// Whether a cell has ever held it.
-    pub(super) shown: AtomicBool,
-    /// Whether a slot has ever cached it. Bits of the mask go, this stays.
-    cached: AtomicBool,
-    /// Bytes of the allocation before it.
-    before: u8,
-    /// The slots that may hold it, by number.
-    pub(super) mask: [AtomicU64; 3],
+    pub(super) references: References,
     /// The next one on a list.
     pub(super) next: AtomicU64,
     kind: &'static Kind,
@@ -38,6 +19,7 @@ pub(super) struct Header {
 }
 
 const _: () = assert!(size_of::<Header>() == 64);
+const _: () = assert!(core::mem::offset_of!(Header, references) == 0);
 
 /// What is known of a value's type.
 struct Kind {
@@ -87,13 +69,7 @@ impl<T> Shell<T> {
         let before = start.addr().next_multiple_of(LINE) - start.addr();
         let shell = Shell {
             header: Header {
-                count: AtomicU64::new(1),
-                pending: AtomicU32::new(1),
-                stale: AtomicBool::new(false),
-                shown: AtomicBool::new(false),
-                cached: AtomicBool::new(false),
-                before: before as u8,
-                mask: [const { AtomicU64::new(0) }; 3],
+                references: References::new(before as u8),
                 next: AtomicU64::new(0),
                 kind: Self::KIND,
                 home,
@@ -153,69 +129,11 @@ impl Header {
         self.home
     }
 
-    /// The caller's reference becomes a cell's.
-    pub(super) fn show(&self) {
-        // The count first: whoever has shown it meanwhile, and given that back, was counted
-        // then, or is seen to have shown it.
-        // Ordering: Acquire pairs with the AcqRel of `give_back`: what was done under the
-        // references that went.
-        let alone = self.count.load(Ordering::Acquire) == 1;
-        if alone && !self.shown.load(Ordering::Relaxed) {
-            // Nobody else has a reference, and no cell has ever lent one out.
-            self.shown.store(true, Ordering::Relaxed);
-            self.count.store(BIAS, Ordering::Relaxed);
-        } else {
-            self.shown.store(true, Ordering::Relaxed);
-            // Ordering: Relaxed: counted already.
-            self.count.fetch_add(BIAS - 1, Ordering::Relaxed);
-        }
-    }
-
-    /// A cell's reference becomes the caller's.
-    pub(super) fn hide(&self) {
-        // Ordering: Relaxed: one is left.
-        self.count.fetch_sub(BIAS - 1, Ordering::Relaxed);
-    }
-
-    /// Gives so much of an object's count back; whether that was the last of it. Otherwise
-    /// others may free it at once: it is named by a pointer, for a reference that is passed
-    /// promises that it stays.
-    ///
-    /// # Safety
-    ///
-    /// The caller's count.
-    // Ordering: AcqRel: the last one sees what was done under all others.
-    pub(super) unsafe fn give_back(header: NonNull<Header>, given: u64) -> bool {
-        let header = header.as_ptr();
-        // SAFETY: counted, so alive up to the end of this block.
-        let (count, cached) = unsafe { (&(*header).count, &(*header).cached) };
-        // If nothing else is counted, and no slot has ever had it, then nobody else has a
-        // reference to count from. The mask does not say that: a lease may be upgraded and
-        // its slot's bit cleared after the count was looked at.
-        // Ordering: Acquire pairs with the AcqRel of an install that gave its count back:
-        // it is seen to have cached the object. One that has not is counted.
-        if count.load(Ordering::Acquire) == given && !cached.load(Ordering::Relaxed) {
-            return true;
-        }
-        count.fetch_sub(given, Ordering::AcqRel) == given
-    }
-
-    /// A slot is about to cache it, by a count that is given back afterwards.
-    // Ordering: Relaxed. The count is given back with Release: see `give_back`.
-    pub(super) fn cache(&self) {
-        if !self.cached.load(Ordering::Relaxed) {
-            self.cached.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// Whether no slot is left that may have it, as who saw its count fall to zero may ask.
-    // Ordering: Acquire pairs with the AcqRel of `clear`: who cleared the bit has used the
-    // object before. The words change by read-modify-writes only, so a 0 that is read
-    // synchronizes with every clear before it.
-    pub(super) fn is_in_no_mask(&self) -> bool {
-        self.mask
-            .iter()
-            .all(|word| word.load(Ordering::Acquire) == 0)
+    /// Its references, by a pointer: see `References::give_back`.
+    #[inline(always)]
+    pub(super) fn references(header: NonNull<Header>) -> NonNull<References> {
+        // The first field.
+        header.cast()
     }
 }
 
@@ -254,7 +172,7 @@ impl Remains {
         let header = unsafe { Header::named(object) };
         Remains {
             header: core::ptr::with_exposed_provenance_mut(object.0 as usize),
-            before: header.before.into(),
+            before: header.references.before.into(),
             kind: header.kind,
         }
     }
@@ -296,32 +214,5 @@ impl Drop for Remains {
     fn drop(&mut self) {
         // SAFETY: allocated with this layout, so many bytes before the header.
         unsafe { dealloc(self.header.sub(self.before), self.kind.layout) };
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::lazy::{LazyDomain, Policy, Shared};
-
-    /// Who finds its own count alone, and then the mask empty, may have overlooked a lease
-    /// that was upgraded in between: so what was cached is always counted down.
-    #[test]
-    fn what_was_cached_is_counted_down() {
-        let domain = LazyDomain::new(Policy::new());
-        for cached in [false, true] {
-            let header = domain.share(1).into_header();
-            // SAFETY: alive, by the count that is given back and then made again.
-            unsafe {
-                let object = header.as_ref();
-                if cached {
-                    object.cache();
-                }
-                assert!(Header::give_back(header, 1));
-                let left = u64::from(!cached);
-                assert_eq!(object.count.swap(1, Ordering::Relaxed), left);
-                drop(Shared::<i32>::from_header(header));
-            }
-        }
     }
 }

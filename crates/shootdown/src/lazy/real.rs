@@ -261,11 +261,7 @@ impl Shared for Real<'_> {
             Request::InMask(object, after) => {
                 Answer::Slot(home.slots.in_mask(header(object), after))
             }
-            // Ordering: AcqRel: who sees the last one go sees all that was done under the
-            // others.
-            Request::GiveBack(object) => {
-                Answer::Is(header(object).count.fetch_sub(1, Ordering::AcqRel) == 1)
-            }
+            Request::GiveBack(object) => Answer::Is(header(object).references.give_cached_back()),
             Request::Condemn(object) => {
                 // SAFETY: the caller gave its last count back.
                 unsafe { home.push_dying(named(object)) };
@@ -278,12 +274,19 @@ impl Shared for Real<'_> {
             }
             // Ordering: Relaxed: with the lock.
             Request::Raise(object) => {
-                header(object).pending.fetch_add(1, Ordering::Relaxed);
+                header(object)
+                    .references
+                    .pending
+                    .fetch_add(1, Ordering::Relaxed);
                 Answer::Done
             }
-            Request::Lower(object) => {
-                Answer::Is(header(object).pending.fetch_sub(1, Ordering::Relaxed) == 1)
-            }
+            Request::Lower(object) => Answer::Is(
+                header(object)
+                    .references
+                    .pending
+                    .fetch_sub(1, Ordering::Relaxed)
+                    == 1,
+            ),
             Request::Free(object) => {
                 if home.policy.checks() && home.slots.lead_to(object) {
                     corrupt("a slot leads to an object that is freed");

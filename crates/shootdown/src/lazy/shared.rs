@@ -4,12 +4,12 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::ops::Deref;
 use core::ptr::NonNull;
-use core::sync::atomic::Ordering;
 use std::sync::Arc;
 
 use super::domain::LazyDomain;
 use super::home::Home;
 use super::object::{Header, Shell, value_of};
+use super::references::References;
 
 /// A counted reference to a value that cells may hold, as an [`Arc`] is.
 ///
@@ -97,11 +97,8 @@ impl<T> Deref for Shared<T> {
 
 impl<T> Clone for Shared<T> {
     fn clone(&self) -> Self {
-        // Ordering: Relaxed, as Arc: who clones has a reference.
         // SAFETY: counted, so alive.
-        unsafe { self.header.as_ref() }
-            .count
-            .fetch_add(1, Ordering::Relaxed);
+        unsafe { self.header.as_ref() }.references.clone_one();
         Shared { ..*self }
     }
 }
@@ -123,7 +120,7 @@ pub(super) unsafe fn give_back(header: NonNull<Header>) {
     let home = unsafe { header.as_ref() }.home();
     // SAFETY: the caller's count; who gives the last one is alone in seeing that.
     unsafe {
-        if Header::give_back(header, 1) {
+        if References::give_back(Header::references(header), 1) {
             home.condemn(header);
         }
     }

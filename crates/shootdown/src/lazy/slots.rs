@@ -7,8 +7,9 @@ use percid_rseq::Refusal;
 use percid_rseq::section::{self, Index, WordAddress};
 
 use super::home::Home;
-use super::object::{EXACT, Header, named};
+use super::object::{Header, named};
 use super::protocol::{NONE, Object, Slot};
+use super::references::References;
 
 /// Slots of a stripe.
 pub(super) const WAYS: usize = 4;
@@ -203,22 +204,13 @@ impl Slots {
         if let Some(after) = after {
             all.by_ref().find(|&(_, slot)| slot == after);
         }
-        all.find(|&(number, _)| {
-            let (word, bit) = place(number);
-            // Ordering: Acquire pairs with the Release of `set`.
-            object.mask[word].load(Ordering::Acquire) & bit != 0
-        })
-        .map(|(_, slot)| slot)
+        all.find(|&(number, _)| object.references.is_in_mask(number))
+            .map(|(_, slot)| slot)
     }
 
-    // Ordering: Release, and the count that is given back afterwards orders it for the
-    // shootdown.
+    /// The slot caches the object.
     pub(super) fn set(&self, object: &Header, slot: Slot) {
-        let (word, bit) = place(self.number(slot));
-        object.cache();
-        if object.mask[word].load(Ordering::Relaxed) & bit == 0 {
-            object.mask[word].fetch_or(bit, Ordering::AcqRel);
-        }
+        object.references.cache(self.number(slot));
     }
 
     /// Whether the slot had a bit to itself. Once it is cleared the object may be gone.
@@ -226,16 +218,10 @@ impl Slots {
     /// # Safety
     ///
     /// The caller holds the slot, and found there the object, unmarked.
-    // Ordering: Release pairs with the Acquire of who frees an object that is in no mask.
     pub(super) unsafe fn clear(&self, object: Object, slot: Slot) -> bool {
-        let number = self.number(slot);
-        let (word, bit) = place(number);
-        if number < EXACT {
-            // SAFETY: alive as long as the bit is set and the slot is held.
-            let word = unsafe { &(*named(object).as_ptr()).mask[word] };
-            word.fetch_and(!bit, Ordering::AcqRel);
-        }
-        number < EXACT
+        let references = Header::references(named(object));
+        // SAFETY: the caller's contract.
+        unsafe { References::clear(references, self.number(slot)) }
     }
 
     /// Whether a slot leads to an object that nobody reaches any more.
@@ -249,10 +235,4 @@ impl Slots {
             pointer == object.0 && active == 0 || pointer == object.marked()
         })
     }
-}
-
-/// The word and the bit of a slot's number in a mask.
-fn place(number: u32) -> (usize, u64) {
-    let bit = number.min(EXACT);
-    (bit as usize / 64, 1 << (bit % 64))
 }

@@ -1,0 +1,417 @@
+//! The counts of lazy references, with the real counts, masks and cells; a slot and its
+//! shootdown are the least that is needed around them. The kernel's fence, which only a
+//! shootdown makes, is one on both sides here.
+
+use std::panic::{self, AssertUnwindSafe};
+use std::ptr::NonNull;
+use std::sync::atomic::AtomicBool as Flag;
+
+use loom::cell::UnsafeCell;
+use loom::sync::Arc;
+use loom::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release, SeqCst};
+use loom::sync::atomic::{AtomicU64, fence};
+use loom::thread;
+
+use crate::held::{Held, given};
+use crate::references::{BIAS, References, Rules, Sound};
+
+/// Objects are named by numbers, from 2; the lowest bit is a mark.
+const FIRST: u64 = 2;
+const SECOND: u64 = 4;
+const MARK: u64 = 1;
+const NONE: u64 = 0;
+
+struct Object<R> {
+    references: References<R>,
+    value: UnsafeCell<u64>,
+    ended: Flag,
+}
+
+/// Two objects, a cell that has the first one, and a slot of one cid.
+struct World<R> {
+    objects: [NonNull<Object<R>>; 2],
+    cell: Held<R>,
+    active: AtomicU64,
+    pointer: AtomicU64,
+}
+
+// SAFETY: objects are shared, as those of the library are; loom looks how.
+unsafe impl<R> Send for World<R> {}
+// SAFETY: as above.
+unsafe impl<R> Sync for World<R> {}
+
+impl<R: Rules> World<R> {
+    fn new() -> Arc<World<R>> {
+        let object = || {
+            let object = Object {
+                references: References::new(0),
+                value: UnsafeCell::new(7),
+                ended: Flag::new(false),
+            };
+            NonNull::from(Box::leak(Box::new(object)))
+        };
+        Arc::new(World {
+            objects: [object(), object()],
+            cell: Held::new(FIRST),
+            active: AtomicU64::new(0),
+            pointer: AtomicU64::new(NONE),
+        })
+    }
+
+    fn object(&self, name: u64) -> NonNull<Object<R>> {
+        self.objects[name as usize / 2 - 1]
+    }
+
+    fn references(&self, name: u64) -> &References<R> {
+        // SAFETY: the memory stays until the model has ended; loom sees who is late.
+        unsafe { &(*self.object(name).as_ptr()).references }
+    }
+
+    /// Reads the value, by whatever reference.
+    fn read(&self, name: u64) {
+        // SAFETY: as above.
+        let object = unsafe { self.object(name).as_ref() };
+        assert!(!object.ended.load(Relaxed), "a read of what is gone");
+        // SAFETY: loom checks just that.
+        let value = object.value.with(|value| unsafe { *value });
+        assert!(value == 7 || value == 8);
+    }
+
+    /// Nobody reaches it any more.
+    fn free(&self, name: u64) {
+        let object = self.object(name).as_ptr();
+        // SAFETY: as above.
+        let before = unsafe { (*object).ended.swap(true, Relaxed) };
+        assert!(!before, "freed twice");
+        // SAFETY: loom checks just that.
+        unsafe {
+            (*object).value.with_mut(|value| *value = 0);
+            (*object).references.end();
+        }
+    }
+
+    fn give_back(&self, name: u64, given: u64) {
+        // SAFETY: the memory stays; the callers have the count.
+        let last = unsafe {
+            let references =
+                NonNull::new_unchecked(&raw mut (*self.object(name).as_ptr()).references);
+            References::give_back(references, given)
+        };
+        if last {
+            self.condemn(name);
+        }
+    }
+
+    /// The last count is gone.
+    fn condemn(&self, name: u64) {
+        let marked = name | MARK;
+        if self.references(name).is_in_no_mask()
+            || self
+                .pointer
+                .compare_exchange(name, marked, AcqRel, Acquire)
+                .is_err()
+        {
+            return self.free(name);
+        }
+        fence(SeqCst);
+        if self.active.load(Acquire) == 0 {
+            self.resolve(name);
+        }
+    }
+
+    /// Who takes the mark away frees.
+    fn resolve(&self, name: u64) {
+        let taken = self
+            .pointer
+            .compare_exchange(name | MARK, NONE, AcqRel, Acquire);
+        if taken.is_ok() {
+            self.free(name);
+        }
+    }
+
+    /// Takes the slot; what it holds.
+    fn take(&self) -> u64 {
+        self.active.store(1, Relaxed);
+        fence(SeqCst);
+        self.pointer.load(Acquire)
+    }
+
+    fn leave(&self, name: u64) {
+        self.active.store(0, Release);
+        fence(SeqCst);
+        if self.pointer.load(Relaxed) == name | MARK {
+            self.resolve(name);
+        }
+    }
+
+    /// A load of the cell that misses: a lease of what it holds. The slot is taken.
+    fn load(&self, cell: &Held<R>) -> u64 {
+        let name = self.counted(cell);
+        self.pointer.swap(name, AcqRel);
+        self.references(name).cache(0);
+        if self.references(name).give_cached_back() {
+            self.condemn(name);
+        }
+        name
+    }
+
+    fn counted(&self, cell: &Held<R>) -> u64 {
+        cell.count(|name| {
+            // What it is made of is read.
+            self.read(name);
+            self.references(name)
+        })
+    }
+
+    /// The slot is used for something else, or emptied.
+    fn empty(&self, name: u64) {
+        if self.take() == name {
+            // SAFETY: the slot is taken, and holds the object, unmarked.
+            unsafe {
+                let references =
+                    NonNull::new_unchecked(&raw mut (*self.object(name).as_ptr()).references);
+                References::clear(references, 0);
+            }
+        }
+        let was = self.pointer.swap(NONE, AcqRel);
+        if was & MARK != 0 {
+            self.free(was & !MARK);
+        }
+        self.active.store(0, Release);
+    }
+
+    /// Puts the second object into the cell, and gives the first one up.
+    fn replace(&self) {
+        // SAFETY: nobody else has it yet. Loom sees who reads it too early.
+        unsafe { self.object(SECOND).as_ref() }
+            .value
+            .with_mut(|value| unsafe { *value = 8 });
+        self.references(SECOND).show();
+        let old = self.cell.swap(SECOND);
+        self.give_back(FIRST, given(old, 0));
+    }
+
+    /// The end of the model: what was given up is freed.
+    fn ends(&self, freed: [bool; 2]) {
+        for (object, freed) in self.objects.iter().zip(freed) {
+            // SAFETY: the threads have been joined.
+            let object = unsafe { Box::from_raw(object.as_ptr()) };
+            assert_eq!(object.ended.load(Relaxed), freed, "what is left");
+        }
+    }
+}
+
+fn beside<R: Rules>(
+    world: &Arc<World<R>>,
+    work: impl FnOnce(&World<R>) + 'static,
+) -> thread::JoinHandle<()> {
+    let world = Arc::clone(world);
+    thread::spawn(move || work(&world))
+}
+
+/// A reader caches what a cell holds, and uses it; a writer replaces it.
+fn a_load_and_a_store<R: Rules>() {
+    let world = World::<R>::new();
+    world.references(FIRST).show();
+    let reader = beside(&world, |world| {
+        world.take();
+        let name = world.load(&world.cell);
+        world.read(name);
+        world.leave(name);
+    });
+    world.replace();
+    reader.join().unwrap();
+    world.ends([true, false]);
+}
+
+/// A reader counts what a cell holds, and gives that back; a writer replaces it.
+fn a_count_and_a_store<R: Rules>() {
+    let world = World::<R>::new();
+    world.references(FIRST).show();
+    let reader = beside(&world, |world| {
+        let name = world.counted(&world.cell);
+        world.read(name);
+        world.give_back(name, 1);
+    });
+    world.replace();
+    reader.join().unwrap();
+    world.ends([true, false]);
+}
+
+/// Who has a lease counts it, and has the slot emptied; a writer gives the cell's count up.
+fn an_upgrade_and_a_store<R: Rules>() {
+    let world = World::<R>::new();
+    world.references(FIRST).show();
+    world.take();
+    world.load(&world.cell);
+    let reader = beside(&world, |world| {
+        let counted = world.references(FIRST).upgrade();
+        world.leave(FIRST);
+        world.empty(FIRST);
+        if counted {
+            world.read(FIRST);
+            world.give_back(FIRST, 1);
+        }
+    });
+    world.replace();
+    reader.join().unwrap();
+    world.ends([true, false]);
+}
+
+/// Who has a lease uses it, and empties the slot; a writer gives the cell's count up.
+fn an_emptied_slot_and_a_store<R: Rules>() {
+    let world = World::<R>::new();
+    world.references(FIRST).show();
+    world.take();
+    world.load(&world.cell);
+    let reader = beside(&world, |world| {
+        world.read(FIRST);
+        world.empty(FIRST);
+    });
+    world.replace();
+    reader.join().unwrap();
+    world.ends([true, false]);
+}
+
+/// Two have a reference each. One puts its own in a cell, loads it there, takes it out,
+/// and counts the lease; the other puts its own in a cell, too, or tries. (Loom does not
+/// find the mutants if who begins is the other one: its reduction leaves orders out.)
+fn two_cells<R: Rules>(fails: bool) {
+    let world = World::<R>::new();
+    world.references(FIRST).clone_one();
+    let other = beside(&world, move |world| {
+        world.references(FIRST).show();
+        if fails {
+            world.references(FIRST).hide();
+        }
+        world.give_back(FIRST, if fails { 1 } else { BIAS });
+    });
+    world.references(FIRST).show();
+    world.take();
+    let name = world.load(&world.cell);
+    let old = world.cell.swap(NONE);
+    world.give_back(name, given(old, 0));
+    let counted = world.references(name).upgrade();
+    world.leave(name);
+    if counted {
+        world.read(name);
+        world.give_back(name, 1);
+    }
+    other.join().unwrap();
+    world.ends([true, false]);
+}
+
+/// Two use what they have counted, and give that back.
+fn two_counts<R: Rules>() {
+    let world = World::<R>::new();
+    world.references(FIRST).clone_one();
+    let other = beside(&world, |world| {
+        world.read(FIRST);
+        world.give_back(FIRST, 1);
+    });
+    world.read(FIRST);
+    world.give_back(FIRST, 1);
+    other.join().unwrap();
+    world.ends([true, false]);
+}
+
+/// Up to so many preemptions: without a bound it takes ten times as long, and finds no more.
+fn holds(model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(5);
+    builder.check(model);
+}
+
+#[track_caller]
+fn found(model: impl Fn() + Sync + Send + 'static) {
+    let outcome = panic::catch_unwind(AssertUnwindSafe(|| holds(model)));
+    assert!(
+        outcome.is_err(),
+        "the mutant passed: this test proves nothing"
+    );
+}
+
+/// The rules, but for one.
+macro_rules! but {
+    ($($mutant:ident: $rule:ident: $type:ty = $value:expr;)*) => {$(
+        struct $mutant;
+
+        impl Rules for $mutant {
+            const $rule: $type = $value;
+        }
+    )*};
+}
+
+but! {
+    ShownFirst: COUNT_FIRST: bool = false;
+    ShowsRelaxed: SHOW: Ordering = Relaxed;
+    AloneRelaxed: ALONE: Ordering = Relaxed;
+    AsksTheMask: NEVER_CACHED: bool = false;
+    GivesRelaxed: GIVE: Ordering = Relaxed;
+    GivesOnly: GIVE: Ordering = Release;
+    TakesOnly: GIVE: Ordering = Acquire;
+    TouchesAfter: GIVES_LAST: bool = false;
+    CachesRelaxed: CACHED: Ordering = Relaxed;
+    ClearsRelaxed: CLEAR: Ordering = Relaxed;
+    MaskRelaxed: UNMASKED: Ordering = Relaxed;
+    RisesFromZero: SPARES_ZERO: bool = false;
+    CountsRelaxed: COUNT_OUTSIDE: Ordering = Relaxed;
+    CountedRelaxed: COUNTED: Ordering = Relaxed;
+    PublishesNothing: REPLACE: Ordering = Acquire;
+    SeesNoReaders: REPLACE: Ordering = Release;
+}
+
+#[test]
+fn a_value_is_freed_once_and_after_its_leases() {
+    holds(a_load_and_a_store::<Sound>);
+}
+
+#[test]
+fn a_value_is_freed_once_and_after_its_counts() {
+    holds(a_count_and_a_store::<Sound>);
+    holds(two_counts::<Sound>);
+}
+
+#[test]
+fn a_lease_is_counted_unless_it_is_the_last() {
+    holds(an_upgrade_and_a_store::<Sound>);
+}
+
+#[test]
+fn a_bit_goes_after_the_last_use() {
+    holds(an_emptied_slot_and_a_store::<Sound>);
+}
+
+#[test]
+fn a_value_is_shown_by_two() {
+    holds(|| two_cells::<Sound>(false));
+    holds(|| two_cells::<Sound>(true));
+}
+
+macro_rules! finds {
+    ($($name:ident: $model:expr;)*) => {$(
+        #[test]
+        fn $name() {
+            found($model);
+        }
+    )*};
+}
+
+finds! {
+    a_show_that_looks_whether_it_was_shown_first: || two_cells::<ShownFirst>(false);
+    a_show_that_acquires_nothing: || two_cells::<ShowsRelaxed>(false);
+    a_look_at_the_count_that_acquires_nothing: a_load_and_a_store::<AloneRelaxed>;
+    a_count_given_back_by_the_mask: an_upgrade_and_a_store::<AsksTheMask>;
+    a_count_given_back_relaxed: two_counts::<GivesRelaxed>;
+    a_last_count_that_sees_nothing: two_counts::<GivesOnly>;
+    a_count_that_releases_nothing: two_counts::<TakesOnly>;
+    a_touch_after_the_count: two_counts::<TouchesAfter>;
+    a_cached_count_given_back_relaxed: a_load_and_a_store::<CachesRelaxed>;
+    a_bit_cleared_relaxed: an_emptied_slot_and_a_store::<ClearsRelaxed>;
+    a_mask_read_relaxed: an_emptied_slot_and_a_store::<MaskRelaxed>;
+    an_upgrade_from_zero: an_upgrade_and_a_store::<RisesFromZero>;
+    a_value_read_relaxed: a_count_and_a_store::<CountsRelaxed>;
+    a_count_outside_given_back_relaxed: a_count_and_a_store::<CountedRelaxed>;
+    a_value_not_published: a_count_and_a_store::<PublishesNothing>;
+    a_store_that_sees_no_readers: a_count_and_a_store::<SeesNoReaders>;
+}
