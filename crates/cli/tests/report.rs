@@ -102,6 +102,8 @@ fn every_suite_is_a_section_with_its_comparisons() {
         }
         for case in suite.cases {
             assert!(text.contains(&escaped(case.about)), "{}", case.about);
+            let anchor = format!("suite-{}-{}", suite.name, case.name);
+            assert!(text.contains(&format!("id=\"{anchor}\"")), "{anchor}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 use percid_benches::record::Figure;
+use percid_benches::suite::find;
 
 use super::chart::{self, Axis, Mark};
 use super::field::{Field, Standing, Tally, ratio};
@@ -51,7 +52,9 @@ pub(super) fn of(fields: &[Field<'_>]) -> Markup {
                         div.group { a href={ "#" (text::anchor(lane.suite)) } { (lane.suite) } }
                     }
                     div {
-                        div.name title=(lane.name) { (lane.name) }
+                        div.name title=(lane.about()) {
+                            a href={ "#" (text::anchor_of_case(lane.suite, lane.case)) } { (lane.name) }
+                        }
                         div { (chart::ratios(&axis, &lane.marks)) }
                     }
                 }
@@ -81,6 +84,14 @@ struct Lane<'a> {
     implementation: &'a str,
     name: String,
     marks: Vec<Mark>,
+}
+
+impl Lane<'_> {
+    /// What the case is, if this program has it.
+    fn about(&self) -> &str {
+        let case = find(self.suite).and_then(|suite| suite.case(self.case));
+        case.map_or(&*self.name, |case| case.about)
+    }
 }
 
 fn lanes<'a>(fields: &[Field<'a>]) -> Vec<Lane<'a>> {
@@ -195,7 +206,11 @@ fn table_of_losses(mut losses: Vec<Loss<'_>>) -> Markup {
             tbody {
                 @for Loss { field, own, first, ratio } in &losses {
                     tr.lost {
-                        td { a href={ "#" (text::anchor(field.suite)) } { (field.suite) } " " (field.case) }
+                        td {
+                            a href={ "#" (text::anchor_of_case(field.suite, field.case)) } {
+                                (field.suite) " " (field.case)
+                            }
+                        }
                         td { (field.threads) }
                         td.behind { b { (text::times(*ratio)) } }
                         td.left { (own.implementation) }

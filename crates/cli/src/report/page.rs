@@ -65,6 +65,8 @@ fn method(record: &Record) -> Markup {
             "in an order that rotates, so that what a machine gives from one second to the next is shared; "
             "a ratio is one of medians over the same repetitions. Figures are of one operation and thread. "
             "The dot is the median, the bar the middle half of the repetitions, the line goes from the least to the greatest. "
+            "A ratio of costs is green below 1; one that says what is done in some time, as in "
+            em { "reads of" } ", above. "
             "Somebody is called ahead only if the middle halves do not touch. "
             "A floor is no peer: it is what the machine takes in any case. "
             "What is measured in processes of their own has one figure for each process."
@@ -75,7 +77,13 @@ fn method(record: &Record) -> Markup {
             dt { "kernel" } dd { "Linux " (machine.kernel) }
             dt { "libc" } dd { (machine.libc.name) " " (machine.libc.version) }
             dt { "percid's ids" } dd { (machine.backend) ": " (machine.backend_reason) }
-            @if let Some(commit) = &record.commit { dt { "commit" } dd { code { (commit) } } }
+            dt { "commit" }
+            dd {
+                @match &record.commit {
+                    Some(commit) => code { (commit) },
+                    None => "not known: the program was not built in a checkout, or before its last commit",
+                }
+            }
             @if let Some(date) = &record.date { dt { "ended" } dd { (date) } }
             dt { "figures" } dd { (record.cases.len()) ", " (text::runs(record.cases.iter())) " each" }
         }

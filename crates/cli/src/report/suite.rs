@@ -1,7 +1,8 @@
 //! One suite: what sums it up, and every case with its implementations.
 
 use maud::{Markup, html};
-use percid_benches::record::{Figure, Record};
+use percid_benches::compare::Comparison;
+use percid_benches::record::{BASELINE, Figure, Record, is_own};
 use percid_benches::suite::{Suite, find};
 
 use super::chart::{self, Axis};
@@ -32,28 +33,45 @@ pub(super) fn of(name: &str, record: &Record, fields: &[Field<'_>]) -> Markup {
 
 /// The ratios that sum the suite up.
 fn comparisons(suite: &Suite, record: &Record) -> Markup {
-    let found: Vec<(&str, f64, bool)> = suite
+    let found: Vec<(&Comparison, f64)> = suite
         .comparisons
         .iter()
-        .filter_map(|one| {
-            let value = one.value(suite.name, &record.cases)?;
-            Some((one.what, value, one.against.is_some()))
-        })
+        .filter_map(|one| Some((one, one.value(suite.name, &record.cases)?)))
         .collect();
     html! {
         @if !found.is_empty() {
-            div.scroll { table style="width: auto" {
-                thead { tr { th { "in short" } th { "ratio" } } }
+            table.short {
+                thead { tr { th { "in short" } th { "" } } }
                 tbody {
-                    @for (what, value, is_ratio) in found {
+                    @for (one, value) in found {
                         tr {
-                            td { (what) }
-                            td { (if is_ratio { text::times(value) } else { text::number(value) }) }
+                            td { (one.what) }
+                            @match one.against {
+                                Some(_) => td.(standing(one, value)) { (text::times(value)) },
+                                None => td { (text::number(value)) },
+                            }
                         }
                     }
                 }
-            } }
+            }
         }
+    }
+}
+
+/// Of a style: how percid stands by a ratio. It is one of costs, percid's above, or of what
+/// is done in some time, percid's below; one of two figures of percid's says nothing.
+fn standing(comparison: &Comparison, value: f64) -> &'static str {
+    let of = comparison.of.implementation;
+    let against = comparison.against.map(|which| which.implementation);
+    let (costs, peer) = match against {
+        Some(peer) if is_own(of) && !is_own(peer) => (value, peer),
+        Some(own) if is_own(own) && !is_own(of) => (1.0 / value, of),
+        _ => return "plain",
+    };
+    match costs {
+        ..1.0 => "ahead",
+        _ if peer == BASELINE => "near",
+        _ => "behind",
     }
 }
 
@@ -69,13 +87,19 @@ fn case(suite: Option<&Suite>, fields: &[&Field<'_>], name: &str) -> Markup {
             .iter()
             .flat_map(|field| field.figures.iter().copied())
     };
+    let suite_name = fields.first().map_or("", |field| field.suite);
+    // What a peer is compared with: the first of percid's, where there are several.
+    let own = fields
+        .first()
+        .and_then(|field| field.own().first().copied());
+    let own = own.map_or("percid", |own| &*own.implementation);
     let axis = Axis::of(figures());
     let unit = figures().next().map_or("", |figure| &figure.unit);
     let about = suite
         .and_then(|suite| suite.case(name))
         .map(|case| case.about);
     html! {
-        h3 {
+        h3 id=(text::anchor_of_case(suite_name, name)) {
             (name)
             @if let Some(about) = about { ": " (about) }
             " " span.unit { (unit) ", " (text::runs(figures())) ", less is better" }
@@ -85,7 +109,7 @@ fn case(suite: Option<&Suite>, fields: &[&Field<'_>], name: &str) -> Markup {
                 th { "implementation" } th { "threads" } th { "median" }
                 th.plot { (chart::scale(&axis)) }
                 th { "/ thread_local" }
-                th.left { "percid / it" }
+                th.left { (own) " / it" }
                 th.fine { "middle half" }
                 th.fine { "least – greatest" }
             } }
@@ -157,4 +181,35 @@ fn verdict(field: &Field<'_>, figure: &Figure, ahead: &[&Figure]) -> Markup {
     }
     let standing = Standing::of(main, figure);
     html! { td.verdict.(standing.class()) { (times) } }
+}
+
+#[cfg(test)]
+mod tests {
+    use percid_benches::compare::{figure, ratio};
+
+    use super::*;
+
+    #[test]
+    fn ratios_have_a_side_that_is_better() {
+        let (own, peer) = (("c", "percid:x", 1), ("c", "arc", 1));
+        let baseline = ("c", BASELINE, 1);
+        let costs = ratio("costs", own, peer);
+        assert_eq!(
+            [0.5, 2.0].map(|value| standing(&costs, value)),
+            ["ahead", "behind"]
+        );
+        let done = ratio("done", peer, own);
+        assert_eq!(
+            [0.5, 2.0].map(|value| standing(&done, value)),
+            ["behind", "ahead"]
+        );
+        assert_eq!(standing(&ratio("floor", own, baseline), 2.0), "near");
+        for neither in [
+            ratio("own", own, own),
+            ratio("peers", peer, baseline),
+            figure("one", own),
+        ] {
+            assert_eq!(standing(&neither, 2.0), "plain");
+        }
+    }
 }

@@ -63,6 +63,11 @@ pub(super) fn runs<'a>(figures: impl Iterator<Item = &'a Figure> + Clone) -> Str
     }
 }
 
+/// The place of a case's table on the page.
+pub(super) fn anchor_of_case(suite: &str, case: &str) -> String {
+    format!("{}-{case}", anchor(suite)).replace(char::is_whitespace, "-")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
