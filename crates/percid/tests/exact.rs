@@ -164,7 +164,7 @@ fn threads_that_are_not_registered() {
         for thread in 0..8 {
             let (counter, unregistered) = (&counter, &unregistered);
             scope.spawn(move || {
-                counter.inc(); // enters
+                counter.inc(); // registers it, where libc does not
                 if thread % 2 == 0 && percid_rseq::testing::unregister_thread() {
                     unregistered.fetch_add(1, Ordering::Relaxed);
                 }

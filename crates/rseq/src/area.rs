@@ -60,49 +60,14 @@ pub struct ThreadIds {
     pub mm_cid: u32,
 }
 
-/// Runs something in a thread whose sections find that they are on this CPU: for tests of
-/// numbers that no kernel says here.
-///
-/// # Safety
-///
-/// What they commit is not protected: no section of another thread, nor one of a handler,
-/// changes the same words.
-#[doc(hidden)]
-pub unsafe fn on_cpu(cpu: u32, work: impl FnOnce()) {
-    struct Back(*mut Area);
-
-    impl Drop for Back {
-        fn drop(&mut self) {
-            // SAFETY: the area that the thread's sections used before.
-            unsafe { arch::set_thread_area(self.0) };
-        }
-    }
-
-    let area = Area {
-        cpu_id_start: AtomicU32::new(cpu),
-        cpu_id: AtomicU32::new(cpu),
-        rseq_cs: AtomicU64::new(0),
-        flags: AtomicU32::new(0),
-        node_id: AtomicU32::new(0),
-        mm_cid: AtomicU32::new(0),
-        slice: AtomicU32::new(0),
-    };
-    let _back = Back(arch::thread_area());
-    // SAFETY: it stands here until `_back` has been dropped. The kernel does not know it;
-    // the caller's contract is that nobody needs it to.
-    unsafe { arch::set_thread_area((&raw const area).cast_mut()) };
-    work();
-}
-
-/// Reads the ids of the calling thread, or `None` if it has not entered or is
-/// not registered.
+/// Reads the ids of the calling thread, or `None` if it is not registered.
 ///
 /// These are *hints*: the thread may lose every one of them at its next
 /// instruction. Only a section owns an id, and only until it ends.
 ///
 /// ```
 /// if percid_rseq::enter_thread().is_ok() {
-///     let ids = percid_rseq::thread_ids().expect("entered");
+///     let ids = percid_rseq::thread_ids().expect("registered");
 ///     println!("CPU {} node {} cid {}", ids.cpu, ids.node, ids.mm_cid);
 /// }
 /// ```

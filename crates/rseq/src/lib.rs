@@ -126,8 +126,7 @@ pub use words::{ThreadWords, thread_words};
 /// For this project's tests only; not part of the interface.
 #[doc(hidden)]
 pub mod testing {
-    pub use crate::area::on_cpu;
-    pub use crate::registration::testing::unregister_thread;
+    pub use crate::registration::testing::*;
 
     /// What a trial finds on a kernel that aborts no sections.
     #[must_use]

@@ -47,8 +47,6 @@ pub(crate) fn enter() -> Result<u32, RegistrationError> {
             errno => return Err(refusal(errno.cast_signed())),
         }
     }
-    // SAFETY: as above; registered, and the hook takes it back.
-    unsafe { arch::set_thread_area(area) };
     size()
 }
 
@@ -58,15 +56,12 @@ pub(crate) fn leave() {
         return;
     }
     let _errno = Preserved::new();
-    let area = arch::own_area();
-    // SAFETY: this thread's, and unregistered below.
-    unsafe { arch::set_thread_area(area) };
     // The hook first: a handler in between finds the area registered, and so does not
     // hook again.
     EXIT_KEY.clear();
     take_back();
     // SAFETY: this thread's.
-    unsafe { (*area).disarm() };
+    unsafe { (*arch::own_area()).disarm() };
     let state = arch::thread_state();
     if state.load(Ordering::Relaxed) != ENDING {
         state.store(UNKNOWN, Ordering::Relaxed);

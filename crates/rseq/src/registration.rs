@@ -99,17 +99,18 @@ impl core::error::Error for RegistrationError {}
 /// answers for the process, whatever happened to the calling thread.
 pub fn registration() -> Result<Registration, RegistrationError> {
     let _errno = Preserved::new();
-    match libc_registered() {
-        Some((area, size)) => Ok(of_libc(area, size)),
+    match libc_registers() {
+        Some(size) => Ok(of_libc(size)),
         None => own::enter().map(of_own),
     }
 }
 
-/// Lets the calling thread run sections: finds its area or registers one.
+/// Lets the calling thread run sections: sees that its area is registered, or registers
+/// one.
 ///
-/// Sections of a thread that has not entered return
-/// [`Refusal::NotRegistered`](crate::Refusal::NotRegistered). Entering again is
-/// allowed and cheap.
+/// Sections of a thread that is not registered return
+/// [`Refusal::NotRegistered`](crate::Refusal::NotRegistered). Where libc registers areas,
+/// its threads need not enter. Entering again is allowed and cheap.
 ///
 /// ```
 /// std::thread::spawn(|| match percid_rseq::enter_thread() {
@@ -132,44 +133,40 @@ pub fn registration() -> Result<Registration, RegistrationError> {
 /// forking thread had.
 pub fn enter_thread() -> Result<(), RegistrationError> {
     let _errno = Preserved::new();
-    let Some((area, _)) = libc_registered() else {
-        return own::enter().map(drop).inspect_err(|_| set_unregistered());
-    };
-    // SAFETY: libc's area of this thread, mapped for as long as the thread runs.
-    if unsafe { (*area).is_registered() } {
-        // SAFETY: as above; libc registered it.
-        unsafe { arch::set_thread_area(area) };
+    if libc_registers().is_none() {
+        return own::enter().map(drop);
+    }
+    // SAFETY: this thread's, mapped for as long as it runs.
+    if unsafe { (*arch::thread_area()).is_registered() } {
         Ok(())
     } else {
-        set_unregistered();
         Err(RegistrationError::ThreadNotRegistered)
     }
 }
 
-/// libc's area if libc uses it.
-fn libc_registered() -> Option<(*mut area::Area, u32)> {
-    arch::libc_area().filter(|&(_, size)| size > 0)
+/// Runs when the program or the library is loaded: from then on sections use the areas
+/// that threads have.
+pub(crate) extern "C" fn at_load() {
+    libc_registers();
 }
 
-/// libc's area of the calling thread if libc uses it.
-pub(crate) fn area_of_libc() -> Option<*mut area::Area> {
-    libc_registered().map(|(area, _)| area)
+/// The size of libc's areas if libc uses them; then sections use them, too.
+pub(crate) fn libc_registers() -> Option<u32> {
+    let (offset, size) = arch::libc_area().filter(|&(_, size)| size > 0)?;
+    // Where nobody runs what is to be run at load, the first who asks does it.
+    // SAFETY: libc has an area there in each of its threads, and says in it whether that
+    // is registered.
+    unsafe { arch::set_area_offset(offset) };
+    Some(size)
 }
 
-/// Points a thread that is not registered to its own area, which says so: such
-/// threads must not all arm their sections in one place.
-pub(crate) fn set_unregistered() {
-    // SAFETY: this thread's, and not registered: libc's is another one.
-    unsafe { arch::set_thread_area(arch::own_area()) };
-}
-
-fn of_libc(area: *const area::Area, size: u32) -> Registration {
+fn of_libc(size: u32) -> Registration {
     // glibc before 2.40 states 20 and registers 32, as every glibc does at least.
     let size = size.max(area::ORIGINAL_SIZE);
     Registration {
         owner: Owner::Libc,
         size,
-        align: alignment(area),
+        align: alignment(arch::thread_area()),
         features: Features::of_kernel(size),
     }
 }
@@ -194,15 +191,58 @@ fn alignment(area: *const area::Area) -> u32 {
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
 pub(crate) mod testing {
+    use core::sync::atomic::Ordering;
+
+    use crate::{arch, own};
+
     /// Takes the calling thread's registration away, whoever made it, as a
     /// thread would look that libc could not register. False if there is none.
     #[must_use]
     pub fn unregister_thread() -> bool {
-        let area = crate::arch::thread_area();
         match super::registration() {
-            Ok(registration) => crate::own::unregister(area, registration.size),
+            Ok(registration) => own::unregister(arch::thread_area(), registration.size),
             _ => false,
         }
+    }
+
+    /// Whether the kernel may still look for the section that the thread ran last.
+    #[must_use]
+    pub fn is_armed() -> bool {
+        // SAFETY: null on targets without areas, or this thread's.
+        let area = unsafe { arch::thread_area().as_ref() };
+        area.is_some_and(|area| area.rseq_cs.load(Ordering::Relaxed) != 0)
+    }
+
+    /// Runs something in a thread whose sections find that they are on this CPU: for tests
+    /// of numbers that no kernel says here. Not on targets without sections.
+    ///
+    /// # Safety
+    ///
+    /// What they commit is not protected: no section of another thread, nor one of a
+    /// handler, changes the same words.
+    pub unsafe fn on_cpu(cpu: u32, work: impl FnOnce()) {
+        struct Back(Option<u32>);
+
+        impl Drop for Back {
+            fn drop(&mut self) {
+                say(u32::MAX);
+                if let Some(size) = self.0 {
+                    let again = own::rseq(arch::thread_area(), size, 0);
+                    assert_eq!(again, Ok(()), "the thread was registered before");
+                }
+            }
+        }
+
+        /// The field is the kernel's only while the area is registered.
+        fn say(cpu: u32) {
+            // SAFETY: this thread's area.
+            unsafe { (*arch::thread_area()).cpu_id.store(cpu, Ordering::Relaxed) };
+        }
+
+        let size = super::registration().map(|registration| registration.size);
+        let _back = Back(size.ok().filter(|_| unregister_thread()));
+        say(cpu);
+        work();
     }
 }
 
@@ -215,5 +255,20 @@ pub(crate) mod testing {
     #[must_use]
     pub fn unregister_thread() -> bool {
         false
+    }
+
+    /// Nor is there a section.
+    #[must_use]
+    pub fn is_armed() -> bool {
+        false
+    }
+
+    /// There are no sections here.
+    ///
+    /// # Safety
+    ///
+    /// None.
+    pub unsafe fn on_cpu(_: u32, _: impl FnOnce()) {
+        unreachable!("no sections here")
     }
 }

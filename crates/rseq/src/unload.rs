@@ -1,6 +1,6 @@
 //! What a thread takes back before the code of its sections goes.
 
-use crate::{own, registration};
+use crate::{arch, own, registration};
 
 /// Readies the calling thread for the unloading of the library that this copy of
 /// the crate is part of: afterwards neither the kernel nor libc looks into that
@@ -8,13 +8,13 @@ use crate::{own, registration};
 ///
 /// Each thread that has used the library calls this after its last use and before
 /// `dlclose`, in whatever function of the library it calls last; a library that
-/// cannot know which one that is ends each of its entry points with it. The thread
-/// has not entered any more, and enters again where it uses the library again.
+/// cannot know which one that is ends each of its entry points with it, for each use
+/// undoes it.
 ///
-/// It does three things. The section that the thread ran last is forgotten, so that
-/// the kernel does not look for its description. An area of our own is unregistered,
-/// for it lies in the library's thread-locals. And the destructor that would have
-/// unregistered it at thread end is not called.
+/// The section that the thread ran last is forgotten, so that the kernel does not look
+/// for its description. Where the area is our own, it is also unregistered, for it lies
+/// in the library's thread-locals, and the destructor that would have done so at thread
+/// end is not called; the thread enters again where it uses the library again.
 ///
 /// Nobody can do this for another thread. A fence aborts the sections of threads
 /// that run, but the kernel looks at the last section of a thread when *that* thread
@@ -24,13 +24,12 @@ use crate::{own, registration};
 /// ```
 /// // Counts, adds, whatever has sections.
 /// percid_rseq::prepare_unload();
-/// assert_eq!(percid_rseq::thread_ids(), None);
 /// ```
 ///
 /// # Cost
 ///
-/// Two stores where libc owns the area, and the thread's next section enters again.
-/// A system call where percid does, and another one to enter.
+/// A store where libc owns the area. A system call where percid does, and another one to
+/// enter again.
 ///
 /// # Fork and signals
 ///
@@ -41,13 +40,10 @@ use crate::{own, registration};
 ///
 /// librseq, `rseq_prepare_unload`.
 pub fn prepare_unload() {
-    let Some(area) = registration::area_of_libc() else {
+    if registration::libc_registers().is_none() {
         return own::leave();
-    };
-    // The pointer first: a handler in between enters again, and what it arms is
-    // forgotten below.
-    registration::set_unregistered();
+    }
     // SAFETY: libc's area of this thread, mapped for as long as it runs. A section of
     // another library that stands there is over, too, or a signal has aborted it.
-    unsafe { (*area).disarm() };
+    unsafe { (*arch::thread_area()).disarm() };
 }

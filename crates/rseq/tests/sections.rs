@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use percid_rseq::section::{MmCid, WordAddress};
-use percid_rseq::{Refusal, enter_thread, possible_cpus, registration, section, thread_ids};
+use percid_rseq::{
+    Owner, Refusal, enter_thread, possible_cpus, registration, section, testing, thread_ids,
+};
 
 /// Stripes of one cache line each.
 const SHIFT: u32 = 6;
@@ -118,7 +120,7 @@ fn load_and_compare_store_see_the_current_stripe() {
 }
 
 #[test]
-fn a_thread_that_has_not_entered_commits_nothing() {
+fn a_thread_that_is_not_registered_commits_nothing() {
     let stripes = Stripes::new();
     let expected = if section::SUPPORTED {
         Refusal::NotRegistered
@@ -127,6 +129,8 @@ fn a_thread_that_has_not_entered_commits_nothing() {
     };
     std::thread::scope(|scope| {
         scope.spawn(|| {
+            // False where nobody has registered it yet.
+            let _ = testing::unregister_thread();
             assert_eq!(stripes.increment(), Err(expected));
             assert_eq!(stripes.add(1), Err(expected));
             assert_eq!(stripes.load(), Err(expected));
@@ -135,6 +139,28 @@ fn a_thread_that_has_not_entered_commits_nothing() {
         });
     });
     assert_eq!(stripes.sum(), 0);
+}
+
+/// Where libc registers, a thread's first section is one already; where percid does, the
+/// first that it may run is the one after it has entered.
+#[test]
+fn libcs_threads_need_not_enter() {
+    enter_or_return!();
+    let stripes = Stripes::new();
+    let by_libc = registration().expect("entered").owner == Owner::Libc;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            assert_eq!(thread_ids().is_some(), by_libc);
+            let first = stripes.increment();
+            assert_eq!(first == Err(Refusal::NotRegistered), !by_libc, "{first:?}");
+            enter_thread().unwrap();
+            stripes
+                .add(1)
+                .or_else(|_| retry(|| stripes.add(1)))
+                .unwrap();
+            assert_eq!(stripes.sum(), 1 + u64::from(first.is_ok()));
+        });
+    });
 }
 
 #[test]

@@ -84,9 +84,14 @@ impl Plugin {
         }
     }
 
-    /// Whether the calling thread has entered.
-    pub(crate) fn entered(&self) -> bool {
-        self.ask(c"plugin_entered") == 1
+    /// Whether the calling thread is registered, as far as the library can see.
+    pub(crate) fn registered(&self) -> bool {
+        self.ask(c"plugin_registered") == 1
+    }
+
+    /// Whether the kernel may still look for the calling thread's last section.
+    pub(crate) fn armed(&self) -> bool {
+        self.ask(c"plugin_armed") == 1
     }
 
     fn ask(&self, name: &CStr) -> u64 {

@@ -21,8 +21,8 @@ pub(crate) fn thread_area() -> *mut Area {
 
 /// # Safety
 ///
-/// Never called: a thread cannot enter here.
-pub(crate) unsafe fn set_thread_area(_: *mut Area) {}
+/// Never called: there are no areas.
+pub(crate) unsafe fn set_area_offset(_: isize) {}
 
 pub(crate) fn thread_state() -> &'static AtomicU32 {
     static NOBODYS: AtomicU32 = AtomicU32::new(0);
@@ -33,7 +33,7 @@ pub(crate) fn own_area() -> *mut Area {
     ptr::null_mut()
 }
 
-pub(crate) fn libc_area() -> Option<(*mut Area, u32)> {
+pub(crate) fn libc_area() -> Option<(isize, u32)> {
     None
 }
 

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use percid_rseq::section::{self, Cpu, SLOTS, Table, WordAddress};
 use percid_rseq::{Refusal, enter_thread, prepare_unload, testing};
 
-use crate::child::{Side, split};
-use crate::host::{allowed_cpus, has_sections, pin_to};
+use crate::child::{Side, in_child, split, without_libcs_areas};
+use crate::host::{allowed_cpus, has_sections, percid_registers, pin_to};
 use crate::operations::{Memory, OPERATIONS, every, every_index, slots};
 
 /// What a thread is told that is not registered.
@@ -132,36 +132,44 @@ fn the_last_cpu_of_a_table_has_a_slot() {
     );
 }
 
+/// Libc's threads have entered from the start.
 #[test]
 fn threads_that_have_not_entered_touch_nothing() {
+    let name = "limits::threads_that_have_not_entered_touch_nothing";
+    if !in_child(name, without_libcs_areas) || !(percid_registers() || !section::SUPPORTED) {
+        return;
+    }
     for limit in [0, 1, i32::MAX as u32, u32::MAX] {
-        std::thread::spawn(move || all_refuse(limit, NOT_REGISTERED))
-            .join()
-            .unwrap();
+        apart(move || all_refuse(limit, NOT_REGISTERED));
     }
 }
 
 #[test]
 fn threads_that_have_left_touch_nothing() {
-    std::thread::spawn(|| {
+    let name = "limits::threads_that_have_left_touch_nothing";
+    if !in_child(name, without_libcs_areas) || !(percid_registers() || !section::SUPPORTED) {
+        return;
+    }
+    apart(|| {
         let _ = enter_thread();
         prepare_unload();
         all_refuse(u32::MAX, NOT_REGISTERED);
-    })
-    .join()
-    .unwrap();
+    });
+}
+
+/// Runs in a thread of its own.
+fn apart(work: impl FnOnce() + Send + 'static) {
+    std::thread::spawn(work).join().unwrap();
 }
 
 #[test]
 fn threads_that_lost_their_area_touch_nothing() {
-    std::thread::spawn(|| {
+    apart(|| {
         if has_sections() {
             assert!(testing::unregister_thread(), "could not unregister");
             all_refuse(u32::MAX, Refusal::NotRegistered);
         }
-    })
-    .join()
-    .unwrap();
+    });
 }
 
 /// The operations do work on memory that may be touched.

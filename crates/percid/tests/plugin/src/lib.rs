@@ -40,8 +40,14 @@ pub extern "C" fn plugin_owner() -> u64 {
     }
 }
 
-/// 1 if the calling thread has entered.
+/// 1 if the calling thread is registered, as far as this copy of percid can see.
 #[unsafe(no_mangle)]
-pub extern "C" fn plugin_entered() -> u64 {
+pub extern "C" fn plugin_registered() -> u64 {
     u64::from(percid_rseq::thread_ids().is_some())
+}
+
+/// 1 if the kernel knows the calling thread's last section, or will look for one.
+#[unsafe(no_mangle)]
+pub extern "C" fn plugin_armed() -> u64 {
+    u64::from(percid_rseq::testing::is_armed())
 }

@@ -2,7 +2,7 @@
 //! instruction.
 
 /// The body of an operation. It has `{stripe}`, the word's address, may overwrite
-/// `{area}` and `{scratch}`, and ends in `commit!` and one instruction. With a result
+/// `{spare}` and `{scratch}`, and ends in `commit!` and one instruction. With a result
 /// it goes to `24f` where there is nothing to do, and `{stripe}` holds an address to
 /// the end.
 macro_rules! body {
@@ -26,11 +26,11 @@ macro_rules! body {
         concat!(
             "ldr {temp}, [{stripe}, {at}]\n",
             "add {temp}, {temp}, {n}\n",
-            "ldr {area}, [{stripe}, {other}]\n",
+            "ldr {spare}, [{stripe}, {other}]\n",
             "ldr {scratch}, [{stripe}, #16]\n",
-            "add {area}, {area}, {scratch}\n",
-            "add {area}, {area}, {temp}\n",
-            "cmp {area}, {most}\n",
+            "add {spare}, {spare}, {scratch}\n",
+            "add {spare}, {spare}, {temp}\n",
+            "cmp {spare}, {most}\n",
             "b.hi {full}\n",
             commit!($index),
             "str {temp}, [{stripe}, {at}]"
@@ -176,8 +176,8 @@ macro_rules! body {
             "ldr {temp:w}, [{stripe}]\n",
             "cmp {temp:w}, {capacity:w}\n",
             "b.hs {full}\n",
-            "add {area}, {stripe}, {temp}, lsl #3\n",
-            "str {value}, [{area}, #8]\n",
+            "add {spare}, {stripe}, {temp}, lsl #3\n",
+            "str {value}, [{spare}, #8]\n",
             "add {temp:w}, {temp:w}, #1\n",
             commit!($index),
             "str {temp:w}, [{stripe}]"
@@ -216,9 +216,9 @@ macro_rules! body {
             "b.ls 24f\n",
             "cmp {taken:w}, {count:w}\n",
             "csel {taken:w}, {count:w}, {taken:w}, hi\n",
-            "add {area}, {stripe}, {held}, lsl #3\n",
-            "add {area}, {area}, #8\n",
-            copy_words!("{source}", "{area}", "{taken:w}"),
+            "add {spare}, {stripe}, {held}, lsl #3\n",
+            "add {spare}, {spare}, #8\n",
+            copy_words!("{source}", "{spare}", "{taken:w}"),
             "\nadd {held:w}, {held:w}, {taken:w}\n",
             commit!($index),
             "str {held:w}, [{stripe}]"
@@ -231,9 +231,9 @@ macro_rules! body {
             "cmp {held:w}, {count:w}\n",
             "csel {taken:w}, {count:w}, {held:w}, hi\n",
             "sub {held:w}, {held:w}, {taken:w}\n",
-            "add {area}, {stripe}, {held}, lsl #3\n",
-            "add {area}, {area}, #8\n",
-            copy_words!("{area}", "{target}", "{taken:w}"),
+            "add {spare}, {stripe}, {held}, lsl #3\n",
+            "add {spare}, {spare}, #8\n",
+            copy_words!("{spare}", "{target}", "{taken:w}"),
             "\n",
             commit!($index),
             "str {held:w}, [{stripe}]"
@@ -247,8 +247,8 @@ macro_rules! body {
             "ldr {temp:w}, [{stripe}]\n",
             "cmp {temp:w}, {scratch:w}\n",
             "b.hs {full}\n",
-            "add {area}, {stripe}, {temp}, lsl #3\n",
-            "str {value}, [{area}, #8]\n",
+            "add {spare}, {stripe}, {temp}, lsl #3\n",
+            "str {value}, [{spare}, #8]\n",
             "add {temp:w}, {temp:w}, #1\n",
             commit!($index),
             "str {temp:w}, [{stripe}]"
@@ -271,9 +271,9 @@ macro_rules! body {
             "b.ls 24f\n",
             "cmp {taken:w}, {count:w}\n",
             "csel {taken:w}, {count:w}, {taken:w}, hi\n",
-            "add {area}, {stripe}, {held}, lsl #3\n",
-            "add {area}, {area}, #8\n",
-            copy_words!("{source}", "{area}", "{taken:w}"),
+            "add {spare}, {stripe}, {held}, lsl #3\n",
+            "add {spare}, {spare}, #8\n",
+            copy_words!("{source}", "{spare}", "{taken:w}"),
             "\nadd {held:w}, {held:w}, {taken:w}\n",
             commit!($index),
             "str {held:w}, [{stripe}]"
@@ -290,12 +290,12 @@ macro_rules! body {
     (copy_push, $index:ident) => {
         concat!(
             "ldr {held}, [{stripe}]\n",
-            "add {area}, {stripe}, {held}\n",
-            "add {area}, {area}, #8\n",
+            "add {spare}, {stripe}, {held}\n",
+            "add {spare}, {spare}, #8\n",
             "add {held}, {held}, {bytes}\n",
             "cmp {held}, {capacity}\n",
             "b.hi 24f\n",
-            copy_bytes!("{source}", "{area}"),
+            copy_bytes!("{source}", "{spare}"),
             "\n",
             commit!($index),
             "str {held}, [{stripe}]"
@@ -306,9 +306,9 @@ macro_rules! body {
             "ldr {held}, [{stripe}]\n",
             "subs {held}, {held}, {bytes}\n",
             "b.lo 24f\n",
-            "add {area}, {stripe}, {held}\n",
-            "add {area}, {area}, #8\n",
-            copy_bytes!("{area}", "{target}"),
+            "add {spare}, {stripe}, {held}\n",
+            "add {spare}, {spare}, #8\n",
+            copy_bytes!("{spare}", "{target}"),
             "\n",
             commit!($index),
             "str {held}, [{stripe}]"
@@ -342,11 +342,11 @@ macro_rules! body {
         concat!(
             "ldar {scratch}, [{stripe}]\n",
             "cbnz {scratch}, 24f\n",
-            "add {area}, {stripe}, #8\n",
-            "ldar {scratch}, [{area}]\n",
+            "add {spare}, {stripe}, #8\n",
+            "ldar {scratch}, [{spare}]\n",
             "cbnz {scratch}, 24f\n",
-            "add {area}, {stripe}, #16\n",
-            "ldar {scratch}, [{area}]\n",
+            "add {spare}, {stripe}, #16\n",
+            "ldar {scratch}, [{spare}]\n",
             "cmp {scratch}, {expected}\n",
             "b.ne 24f\n",
             commit!($index),

@@ -162,16 +162,13 @@ macro_rules! place {
 }
 
 /// What stands directly before the commit: a delay point and, in builds that compare
-/// twice, the check that the id is still the thread's. That one loads the area's
-/// address again: a body may have overwritten it.
+/// twice, the check that the id is still the thread's.
 #[cfg(percid_compare_twice)]
 macro_rules! commit {
     (mm_cid) => {
         concat!(
             delay!(3),
-            "\nmrs {area}, tpidr_el0\n",
-            "ldr {area}, [{area}, {offset}]\n",
-            "ldr {again:w}, [{area}, {cpu_id}]\n",
+            "\nldr {again:w}, [{area}, {cpu_id}]\n",
             "cmp {again:w}, #0\n",
             "b.lt 35f\n",
             "ldr {again:w}, [{area}, {mm_cid}]\n",
@@ -186,9 +183,7 @@ macro_rules! commit {
     ($index:ident) => {
         concat!(
             delay!(3),
-            "\nmrs {area}, tpidr_el0\n",
-            "ldr {area}, [{area}, {offset}]\n",
-            "ldr {again:w}, [{area}, {cpu_id}]\n",
+            "\nldr {again:w}, [{area}, {cpu_id}]\n",
             "cmp {again:w}, {first:w}\n",
             "b.ne 35f\n"
         )
@@ -248,12 +243,11 @@ macro_rules! section {
                 ".pushsection __rseq_cs_ptr_array, \"awR\", %progbits",
                 ".quad 20b",
                 ".popsection",
-                "mrs {area}, tpidr_el0",
-                "ldr {area}, [{area}, {offset}]",
                 "adrp {stripe}, 20b",
                 "add {stripe}, {stripe}, :lo12:20b",
                 "str {stripe}, [{area}, {rseq_cs}]",
-                "21:",
+                // An operand that no template names is an error; not every body needs it.
+                "21: /* {spare} */",
                 disarm!(),
                 delay!(1),
                 id!($index, $refused),
@@ -268,11 +262,11 @@ macro_rules! section {
                 $($stub,)*
                 ".popsection",
             ]
-            offset = in(reg) super::thread::thread_area_offset(),
+            area = in(reg) super::thread::thread_area(),
             word = in(reg) $word.0,
-            area = out(reg) _,
-            stripe = out(reg) $outcome,
             scratch = out(reg) _,
+            spare = out(reg) _,
+            stripe = out(reg) $outcome,
             shift = const SHIFT,
             signature = const super::SIGNATURE,
             rseq_cs = const offset_of!(Area, rseq_cs),

@@ -1,49 +1,53 @@
-//! The thread's pointer to its area, and libc's.
+//! Where the thread's area stands: libc's, or one of our own.
 
 use core::arch::{asm, global_asm};
-use core::sync::atomic::AtomicU32;
+use core::sync::atomic::{AtomicIsize, AtomicU32, Ordering};
 
 use crate::area::{Area, OWN_AREA_ALIGN, OWN_AREA_SIZE};
 
-// As on x86-64: a pointer that starts at nobody's area, and an area of our own,
-// neither registered.
+// As on x86-64: an area of our own, not registered, and the thread's state behind it. The
+// word of the process says how far from our own the area stands that sections use, for
+// assemblers have no word of data that holds a distance from the thread pointer.
 global_asm!(
-    ".pushsection .data, \"aw\", %progbits",
-    ".balign {align}",
-    concat!(symbol!("nobodys_area"), ":"),
-    ".long 0, -1",
-    ".zero {size} - 8",
-    ".popsection",
     ".pushsection .tdata, \"awT\", %progbits",
     ".balign {align}",
     concat!(".globl ", symbol!("own_area")),
+    concat!(".hidden ", symbol!("own_area")),
     concat!(".type ", symbol!("own_area"), ", %object"),
-    concat!(".size ", symbol!("own_area"), ", {size}"),
+    concat!(".size ", symbol!("own_area"), ", {size} + 8"),
     concat!(symbol!("own_area"), ":"),
     ".long 0, -1",
     ".zero {size} - 8",
-    concat!(".globl ", symbol!("thread_area")),
-    concat!(".type ", symbol!("thread_area"), ", %object"),
-    concat!(".size ", symbol!("thread_area"), ", 16"),
-    concat!(symbol!("thread_area"), ":"),
-    concat!(".quad ", symbol!("nobodys_area")),
     ".quad 0", // the thread's state
+    ".popsection",
+    ".pushsection .bss, \"aw\", %nobits",
+    ".balign 8",
+    concat!(".globl ", symbol!("area_distance")),
+    concat!(".hidden ", symbol!("area_distance")),
+    concat!(".type ", symbol!("area_distance"), ", %object"),
+    concat!(".size ", symbol!("area_distance"), ", 8"),
+    concat!(symbol!("area_distance"), ":"),
+    ".zero 8",
+    ".popsection",
+    // Before `main`, and before what a library starts that is loaded later.
+    ".pushsection .init_array, \"aw\", %init_array",
+    ".balign 8",
+    ".quad {at_load}",
     ".popsection",
     align = const OWN_AREA_ALIGN,
     size = const OWN_AREA_SIZE,
+    at_load = sym crate::registration::at_load,
 );
 
-/// Where the pointer to a thread's area stands, from the thread pointer.
-///
-/// The same number in every thread, fixed when the program is loaded.
+/// How far from the thread pointer our own area stands: the same number in every thread.
 #[inline(always)]
-pub(super) fn thread_area_offset() -> usize {
+fn own_offset() -> isize {
     let offset;
     // SAFETY: reads an entry of the global offset table that never changes.
     unsafe {
         asm!(
-            concat!("adrp {offset}, :gottprel:", symbol!("thread_area")),
-            concat!("ldr {offset}, [{offset}, :gottprel_lo12:", symbol!("thread_area"), "]"),
+            concat!("adrp {offset}, :gottprel:", symbol!("own_area")),
+            concat!("ldr {offset}, [{offset}, :gottprel_lo12:", symbol!("own_area"), "]"),
             offset = out(reg) offset,
             options(pure, nomem, nostack, preserves_flags),
         );
@@ -51,60 +55,60 @@ pub(super) fn thread_area_offset() -> usize {
     offset
 }
 
-/// The area that this thread's sections use: its own once it has entered, and
-/// one that says "not registered" before.
-#[inline]
+/// The area that this thread's sections use.
+///
+/// It is the same one for as long as the thread runs, so the compiler may compute the
+/// address once for many sections, as it does for every thread-local: a function in the
+/// midst of which the stack moves to another thread is not a function of Rust.
+#[inline(always)]
 pub(crate) fn thread_area() -> *mut Area {
     let area;
-    // SAFETY: reads the thread's own pointer.
+    // SAFETY: reads the thread pointer and a word of the process. That one changes once,
+    // before `main` or before the library's own code; who has read it earlier uses an area
+    // that says "not registered", which is allowed.
     unsafe {
         asm!(
-            "mrs {area}, tpidr_el0",
-            "ldr {area}, [{area}, {offset}]",
-            offset = in(reg) thread_area_offset(),
+            concat!("adrp {area}, ", symbol!("area_distance")),
+            concat!("ldr {area}, [{area}, :lo12:", symbol!("area_distance"), "]"),
+            "add {area}, {area}, {own}",
+            "mrs {thread}, tpidr_el0",
+            "add {area}, {area}, {thread}",
+            own = in(reg) own_offset(),
+            thread = out(reg) _,
             area = out(reg) area,
-            options(nostack, preserves_flags, readonly),
+            options(pure, nomem, nostack, preserves_flags),
         );
     }
     area
 }
 
+/// Has sections use the area that stands so far from the thread pointer.
+///
 /// # Safety
 ///
-/// `area` is this thread's for as long as the thread may run sections, and its
-/// `cpu_id` is negative unless it is registered.
-pub(crate) unsafe fn set_thread_area(area: *mut Area) {
-    // SAFETY: writes the thread's own pointer; the caller vouches for the value.
+/// In every thread there is one, for as long as it may run sections; its `cpu_id` is
+/// negative unless it is registered.
+pub(crate) unsafe fn set_area_offset(offset: isize) {
+    let distance: *const AtomicIsize;
+    // SAFETY: computes an address.
     unsafe {
         asm!(
-            "mrs {thread}, tpidr_el0",
-            "str {area}, [{thread}, {offset}]",
-            thread = out(reg) _,
-            offset = in(reg) thread_area_offset(),
-            area = in(reg) area,
-            options(nostack, preserves_flags),
+            concat!("adrp {distance}, ", symbol!("area_distance")),
+            concat!("add {distance}, {distance}, :lo12:", symbol!("area_distance")),
+            distance = out(reg) distance,
+            options(pure, nomem, nostack, preserves_flags),
         );
     }
+    // SAFETY: a word of this type that is always there.
+    // Ordering: Relaxed. Whichever value a thread reads leads to an area of its own.
+    unsafe { (*distance).store(offset - own_offset(), Ordering::Relaxed) };
 }
 
 /// What is known of this thread's registration, in the words of `own`; 0 at first.
 pub(crate) fn thread_state() -> &'static AtomicU32 {
-    let state: *const AtomicU32;
-    // SAFETY: computes the address of a word that stands behind the pointer to the
-    // thread's area.
-    unsafe {
-        asm!(
-            "mrs {state}, tpidr_el0",
-            "add {state}, {state}, {offset}",
-            "add {state}, {state}, #8",
-            offset = in(reg) thread_area_offset(),
-            state = out(reg) state,
-            options(nostack, preserves_flags, readonly),
-        );
-        // SAFETY: zero or what was stored through this type. The caller does not
-        // keep it beyond the thread's end.
-        &*state
-    }
+    // SAFETY: the word behind our own area: zero, or what was stored through this type.
+    // The caller does not keep it beyond the thread's end.
+    unsafe { &*own_area().byte_add(OWN_AREA_SIZE).cast() }
 }
 
 /// The area of our own in this thread's static block.
@@ -113,11 +117,9 @@ pub(crate) fn own_area() -> *mut Area {
     // SAFETY: computes an address from the thread pointer.
     unsafe {
         asm!(
-            concat!("adrp {area}, :gottprel:", symbol!("own_area")),
-            concat!("ldr {area}, [{area}, :gottprel_lo12:", symbol!("own_area"), "]"),
-            "mrs {thread}, tpidr_el0",
-            "add {area}, {area}, {thread}",
-            thread = out(reg) _,
+            "mrs {area}, tpidr_el0",
+            "add {area}, {area}, {own}",
+            own = in(reg) own_offset(),
             area = out(reg) area,
             options(nostack, preserves_flags, readonly),
         );
@@ -125,13 +127,12 @@ pub(crate) fn own_area() -> *mut Area {
     area
 }
 
-/// libc's area for this thread and the size it states; `None` if libc has no
-/// support for rseq. Size 0: it has, but does not use it.
-pub(crate) fn libc_area() -> Option<(*mut Area, u32)> {
+/// How far from the thread pointer libc's areas stand, and the size it states; `None` if
+/// libc has no support for rseq. Size 0: it has, but does not use it.
+pub(crate) fn libc_area() -> Option<(isize, u32)> {
     let offset: *const isize;
     let size: *const u32;
-    let thread: *mut u8;
-    // SAFETY: reads two entries of the global offset table and the thread pointer.
+    // SAFETY: reads two entries of the global offset table.
     unsafe {
         asm!(
             // Absent before glibc 2.35 and in other libcs: their addresses read null.
@@ -142,10 +143,8 @@ pub(crate) fn libc_area() -> Option<(*mut Area, u32)> {
             "ldr {offset}, [{offset}, :got_lo12:__rseq_offset]",
             "adrp {size}, :got:__rseq_size",
             "ldr {size}, [{size}, :got_lo12:__rseq_size]",
-            "mrs {thread}, tpidr_el0",
             offset = out(reg) offset,
             size = out(reg) size,
-            thread = out(reg) thread,
             options(nostack, preserves_flags, readonly),
         );
     }
@@ -154,5 +153,5 @@ pub(crate) fn libc_area() -> Option<(*mut Area, u32)> {
     }
     // SAFETY: not null, so libc defines them; it writes them before any code of
     // the program runs and never again.
-    unsafe { Some((thread.wrapping_offset(*offset).cast(), *size)) }
+    unsafe { Some((*offset, *size)) }
 }

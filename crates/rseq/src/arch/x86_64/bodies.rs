@@ -5,7 +5,7 @@
 //! loads what an earlier one stored.
 
 /// The body of an operation. It has `{stripe}`, the word's address, may overwrite
-/// `{area}`, and ends in `commit!` and one instruction. With a result it goes to `24f`
+/// `{scratch}`, and ends in `commit!` and one instruction. With a result it goes to `24f`
 /// where there is nothing to do, and `{stripe}` holds an address to the end.
 macro_rules! body {
     (increment, $index:ident) => {
@@ -23,10 +23,10 @@ macro_rules! body {
         concat!(
             "mov {temp}, qword ptr [{stripe} + {at}]\n",
             "add {temp}, {n}\n",
-            "mov {area}, qword ptr [{stripe} + {other}]\n",
-            "add {area}, qword ptr [{stripe} + 16]\n",
-            "add {area}, {temp}\n",
-            "cmp {area}, {most}\n",
+            "mov {scratch}, qword ptr [{stripe} + {other}]\n",
+            "add {scratch}, qword ptr [{stripe} + 16]\n",
+            "add {scratch}, {temp}\n",
+            "cmp {scratch}, {most}\n",
             "ja {full}\n",
             commit!($index),
             "mov qword ptr [{stripe} + {at}], {temp}"
@@ -208,8 +208,8 @@ macro_rules! body {
             "jbe 24f\n",
             "cmp {taken:e}, {count:e}\n",
             "cmova {taken:e}, {count:e}\n",
-            "lea {area}, [{stripe} + 8*{held} + 8]\n",
-            copy_words!("{source}", "{area}", "{taken:e}"),
+            "lea {scratch}, [{stripe} + 8*{held} + 8]\n",
+            copy_words!("{source}", "{scratch}", "{taken:e}"),
             "\nadd {held:e}, {taken:e}\n",
             commit!($index),
             "mov dword ptr [{stripe}], {held:e}"
@@ -224,8 +224,8 @@ macro_rules! body {
             "cmp {taken:e}, {held:e}\n",
             "cmova {taken:e}, {held:e}\n",
             "sub {held:e}, {taken:e}\n",
-            "lea {area}, [{stripe} + 8*{held} + 8]\n",
-            copy_words!("{area}", "{target}", "{taken:e}"),
+            "lea {scratch}, [{stripe} + 8*{held} + 8]\n",
+            copy_words!("{scratch}", "{target}", "{taken:e}"),
             "\n",
             commit!($index),
             "mov dword ptr [{stripe}], {held:e}"
@@ -233,9 +233,9 @@ macro_rules! body {
     };
     (gated_push, $index:ident) => {
         concat!(
-            "mov {area:e}, dword ptr [{stripe} + 4]\n",
+            "mov {scratch:e}, dword ptr [{stripe} + 4]\n",
             "mov {temp:e}, dword ptr [{stripe}]\n",
-            "cmp {temp:e}, {area:e}\n",
+            "cmp {temp:e}, {scratch:e}\n",
             "jae {full}\n",
             "mov qword ptr [{stripe} + 8*{temp} + 8], {value}\n",
             "inc {temp:e}\n",
@@ -258,8 +258,8 @@ macro_rules! body {
             "jbe 24f\n",
             "cmp {taken:e}, {count:e}\n",
             "cmova {taken:e}, {count:e}\n",
-            "lea {area}, [{stripe} + 8*{held} + 8]\n",
-            copy_words!("{source}", "{area}", "{taken:e}"),
+            "lea {scratch}, [{stripe} + 8*{held} + 8]\n",
+            copy_words!("{source}", "{scratch}", "{taken:e}"),
             "\nadd {held:e}, {taken:e}\n",
             commit!($index),
             "mov dword ptr [{stripe}], {held:e}"
@@ -275,11 +275,11 @@ macro_rules! body {
     (copy_push, $index:ident) => {
         concat!(
             "mov {held}, qword ptr [{stripe}]\n",
-            "lea {area}, [{stripe} + {held} + 8]\n",
+            "lea {scratch}, [{stripe} + {held} + 8]\n",
             "add {held}, {bytes}\n",
             "cmp {held}, {capacity}\n",
             "ja 24f\n",
-            copy_bytes!("{source}", "{area}"),
+            copy_bytes!("{source}", "{scratch}"),
             "\n",
             commit!($index),
             "mov qword ptr [{stripe}], {held}"
@@ -290,8 +290,8 @@ macro_rules! body {
             "mov {held}, qword ptr [{stripe}]\n",
             "sub {held}, {bytes}\n",
             "jb 24f\n",
-            "lea {area}, [{stripe} + {held} + 8]\n",
-            copy_bytes!("{area}", "{target}"),
+            "lea {scratch}, [{stripe} + {held} + 8]\n",
+            copy_bytes!("{scratch}", "{target}"),
             "\n",
             commit!($index),
             "mov qword ptr [{stripe}], {held}"

@@ -88,12 +88,12 @@ macro_rules! id {
             "\n",
             "mov {stripe:e}, dword ptr [{area} + {mm_cid}]\n",
             remember!(),
-            "mov {area}, qword ptr [{limit}]\n",
-            "cmp {stripe:e}, {area:e}\n",
+            "mov {scratch}, qword ptr [{limit}]\n",
+            "cmp {stripe:e}, {scratch:e}\n",
             "jae ",
             $refused,
             "\n",
-            "shr {area}, 32"
+            "shr {scratch}, 32"
         )
     };
     (table, $refused:literal) => {
@@ -138,7 +138,7 @@ macro_rules! place {
         "/* {shift} */"
     };
     (placed) => {
-        "shl {stripe}, {shift}\nadd {area}, {word}\nlea {stripe}, [{stripe} + 8*{area}]"
+        "shl {stripe}, {shift}\nadd {scratch}, {word}\nlea {stripe}, [{stripe} + 8*{scratch}]"
     };
     (table) => {
         "shl {stripe}, {shift}\nlea {stripe}, [{stripe} + 8*{word} - (1 << {shift})]"
@@ -155,8 +155,7 @@ macro_rules! commit {
     (mm_cid) => {
         concat!(
             delay!(3),
-            "\nmov {area}, qword ptr fs:[{offset}]\n",
-            "cmp dword ptr [{area} + {cpu_id}], 0\n",
+            "\ncmp dword ptr [{area} + {cpu_id}], 0\n",
             "jl 35f\n",
             "cmp {first:e}, dword ptr [{area} + {mm_cid}]\n",
             "jne 35f\n"
@@ -169,8 +168,7 @@ macro_rules! commit {
     ($index:ident) => {
         concat!(
             delay!(3),
-            "\nmov {area}, qword ptr fs:[{offset}]\n",
-            "cmp {first:e}, dword ptr [{area} + {cpu_id}]\n",
+            "\ncmp {first:e}, dword ptr [{area} + {cpu_id}]\n",
             "jne 35f\n"
         )
     };
@@ -222,10 +220,10 @@ macro_rules! section {
                 ".pushsection __rseq_cs_ptr_array, \"awR\", @progbits",
                 ".quad 20b",
                 ".popsection",
-                "mov {area}, qword ptr fs:[{offset}]",
                 "lea {stripe}, [rip + 20b]",
                 "mov qword ptr [{area} + {rseq_cs}], {stripe}",
-                "21:",
+                // An operand that no template names is an error; not every body needs it.
+                "21: /* {scratch} */",
                 disarm!(),
                 delay!(1),
                 id!($index, $refused),
@@ -241,9 +239,9 @@ macro_rules! section {
                 $($stubs,)*
                 ".popsection",
             ]
-            offset = in(reg) super::thread::thread_area_offset(),
+            area = in(reg) super::thread::thread_area(),
             word = in(reg) $word.0,
-            area = out(reg) _,
+            scratch = out(reg) _,
             stripe = out(reg) $outcome,
             shift = const SHIFT,
             signature = const super::SIGNATURE,

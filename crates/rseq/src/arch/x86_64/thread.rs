@@ -1,110 +1,96 @@
-//! The thread's pointer to its area, and libc's.
+//! Where the thread's area stands: libc's, or one of our own.
 
 use core::arch::{asm, global_asm};
-use core::sync::atomic::AtomicU32;
+use core::sync::atomic::{AtomicIsize, AtomicU32, Ordering};
 
 use crate::area::{Area, OWN_AREA_ALIGN, OWN_AREA_SIZE};
 
-// Two thread-locals in the initial-exec model, which costs one load in programs and
-// in libraries: the pointer to the thread's area, and an area of our own. Both it
-// and nobody's area, where the pointer starts, say "not registered" from the first
-// moment on, so that sections need no test for null and nobody has to write the
-// field that is the kernel's.
+// A thread-local in the initial-exec model, which costs one load in programs and in
+// libraries: an area of our own, and the thread's state behind it. The area says "not
+// registered" from the first moment on, so that nobody has to write the field that is
+// the kernel's.
+//
+// And one word for the process: how far from the thread pointer the area stands that
+// sections use. It starts with our own, so that sections need no test.
 global_asm!(
-    ".pushsection .data, \"aw\", @progbits",
-    ".balign {align}",
-    concat!(symbol!("nobodys_area"), ":"),
-    ".long 0, -1",
-    ".zero {size} - 8",
-    ".popsection",
     ".pushsection .tdata, \"awT\", @progbits",
     ".balign {align}",
     concat!(".globl ", symbol!("own_area")),
+    concat!(".hidden ", symbol!("own_area")),
     concat!(".type ", symbol!("own_area"), ", @object"),
-    concat!(".size ", symbol!("own_area"), ", {size}"),
+    concat!(".size ", symbol!("own_area"), ", {size} + 8"),
     concat!(symbol!("own_area"), ":"),
     ".long 0, -1",
     ".zero {size} - 8",
-    concat!(".globl ", symbol!("thread_area")),
-    concat!(".type ", symbol!("thread_area"), ", @object"),
-    concat!(".size ", symbol!("thread_area"), ", 16"),
-    concat!(symbol!("thread_area"), ":"),
-    concat!(".quad ", symbol!("nobodys_area")),
     ".quad 0", // the thread's state
+    ".popsection",
+    ".pushsection .data, \"aw\", @progbits",
+    ".balign 8",
+    concat!(".globl ", symbol!("area_offset")),
+    concat!(".hidden ", symbol!("area_offset")),
+    concat!(".type ", symbol!("area_offset"), ", @object"),
+    concat!(".size ", symbol!("area_offset"), ", 8"),
+    concat!(symbol!("area_offset"), ":"),
+    concat!(".quad ", symbol!("own_area"), "@tpoff"),
+    ".popsection",
+    // Before `main`, and before what a library starts that is loaded later.
+    ".pushsection .init_array, \"aw\", @init_array",
+    ".balign 8",
+    ".quad {at_load}",
     ".popsection",
     align = const OWN_AREA_ALIGN,
     size = const OWN_AREA_SIZE,
+    at_load = sym crate::registration::at_load,
 );
 
-/// Where the pointer to a thread's area stands, from the thread pointer.
+/// The area that this thread's sections use.
 ///
-/// The same number in every thread, fixed when the program is loaded: so the
-/// compiler may compute it once for many sections, which is not true of a
-/// thread's own address.
+/// It is the same one for as long as the thread runs, so the compiler may compute the
+/// address once for many sections, as it does for every thread-local: a function in the
+/// midst of which the stack moves to another thread is not a function of Rust.
 #[inline(always)]
-pub(super) fn thread_area_offset() -> usize {
-    let offset;
-    // SAFETY: reads an entry of the global offset table that never changes.
-    unsafe {
-        asm!(
-            concat!("mov {offset}, qword ptr [rip + ", symbol!("thread_area"), "@gottpoff]"),
-            offset = out(reg) offset,
-            options(pure, nomem, nostack, preserves_flags),
-        );
-    }
-    offset
-}
-
-/// The area that this thread's sections use: its own once it has entered, and
-/// one that says "not registered" before.
-#[inline]
 pub(crate) fn thread_area() -> *mut Area {
     let area;
-    // SAFETY: reads the thread's own pointer.
+    // SAFETY: reads the thread pointer, which stands at fs:0 (psABI), and a word of the
+    // process. That one changes once, before `main` or before the library's own code; who
+    // has read it earlier uses an area that says "not registered", which is allowed.
     unsafe {
         asm!(
-            "mov {area}, qword ptr fs:[{offset}]",
-            offset = in(reg) thread_area_offset(),
+            concat!("mov {area}, qword ptr [rip + ", symbol!("area_offset"), "]"),
+            "add {area}, qword ptr fs:[0]",
             area = out(reg) area,
-            options(nostack, preserves_flags, readonly),
+            options(pure, nomem, nostack),
         );
     }
     area
 }
 
+/// Has sections use the area that stands so far from the thread pointer.
+///
 /// # Safety
 ///
-/// `area` is this thread's for as long as the thread may run sections, and its
-/// `cpu_id` is negative unless it is registered.
-pub(crate) unsafe fn set_thread_area(area: *mut Area) {
-    // SAFETY: writes the thread's own pointer; the caller vouches for the value.
+/// In every thread there is one, for as long as it may run sections; its `cpu_id` is
+/// negative unless it is registered.
+pub(crate) unsafe fn set_area_offset(distance: isize) {
+    let offset: *const AtomicIsize;
+    // SAFETY: computes an address.
     unsafe {
         asm!(
-            "mov qword ptr fs:[{offset}], {area}",
-            offset = in(reg) thread_area_offset(),
-            area = in(reg) area,
-            options(nostack, preserves_flags),
+            concat!("lea {offset}, [rip + ", symbol!("area_offset"), "]"),
+            offset = out(reg) offset,
+            options(pure, nomem, nostack, preserves_flags),
         );
     }
+    // SAFETY: a word of this type that is always there.
+    // Ordering: Relaxed. Whichever value a thread reads leads to an area of its own.
+    unsafe { (*offset).store(distance, Ordering::Relaxed) };
 }
 
 /// What is known of this thread's registration, in the words of `own`; 0 at first.
 pub(crate) fn thread_state() -> &'static AtomicU32 {
-    let state: *const AtomicU32;
-    // SAFETY: computes the address of a word that stands behind the pointer to the
-    // thread's area.
-    unsafe {
-        asm!(
-            "mov {state}, qword ptr fs:[0]",
-            "lea {state}, [{state} + {offset} + 8]",
-            offset = in(reg) thread_area_offset(),
-            state = out(reg) state,
-            options(nostack, preserves_flags, readonly),
-        );
-        // SAFETY: zero or what was stored through this type. The caller does not
-        // keep it beyond the thread's end.
-        &*state
-    }
+    // SAFETY: the word behind our own area: zero, or what was stored through this type.
+    // The caller does not keep it beyond the thread's end.
+    unsafe { &*own_area().byte_add(OWN_AREA_SIZE).cast() }
 }
 
 /// The area of our own in this thread's static block.
@@ -122,14 +108,12 @@ pub(crate) fn own_area() -> *mut Area {
     area
 }
 
-/// libc's area for this thread and the size it states; `None` if libc has no
-/// support for rseq. Size 0: it has, but does not use it.
-pub(crate) fn libc_area() -> Option<(*mut Area, u32)> {
+/// How far from the thread pointer libc's areas stand, and the size it states; `None` if
+/// libc has no support for rseq. Size 0: it has, but does not use it.
+pub(crate) fn libc_area() -> Option<(isize, u32)> {
     let offset: *const isize;
     let size: *const u32;
-    let thread: *mut u8;
-    // SAFETY: reads two entries of the global offset table and the thread
-    // pointer, which stands at fs:0 (psABI).
+    // SAFETY: reads two entries of the global offset table.
     unsafe {
         asm!(
             // Absent before glibc 2.35 and in other libcs: their addresses read null.
@@ -138,10 +122,8 @@ pub(crate) fn libc_area() -> Option<(*mut Area, u32)> {
             ".weak __rseq_size",
             "mov {offset}, qword ptr [rip + __rseq_offset@GOTPCREL]",
             "mov {size}, qword ptr [rip + __rseq_size@GOTPCREL]",
-            "mov {thread}, qword ptr fs:[0]",
             offset = out(reg) offset,
             size = out(reg) size,
-            thread = out(reg) thread,
             options(nostack, preserves_flags, readonly),
         );
     }
@@ -150,5 +132,5 @@ pub(crate) fn libc_area() -> Option<(*mut Area, u32)> {
     }
     // SAFETY: not null, so libc defines them; it writes them before any code of
     // the program runs and never again.
-    unsafe { Some((thread.wrapping_offset(*offset).cast(), *size)) }
+    unsafe { Some((*offset, *size)) }
 }
