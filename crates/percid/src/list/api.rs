@@ -99,7 +99,7 @@ pub unsafe trait Linked {
 ///
 /// # Cost
 ///
-/// Push and pop are one section each: seven and eight loads, three and two plain stores, no
+/// Push and pop are one section each: six and seven loads, three and two plain stores, no
 /// atomic read-modify-write, no fence. Three words per *active* cid; nodes cost what their
 /// links do. [`drain`](List::drain) and [`steal`](List::steal) are a fence and a look at
 /// every node that they take.

@@ -34,7 +34,7 @@ use crate::scope::{Process, Scope};
 ///
 /// # Cost
 ///
-/// A hit is one section: eight loads and three plain stores, no atomic read-modify-write, no
+/// A hit is one section: seven loads and three plain stores, no atomic read-modify-write, no
 /// fence, no system call. A miss trades half of what the cid may cache with a depot that
 /// all share. Memory comes in chunks of 256 KiB of address space, and pages of them as they
 /// are used; 64 KiB of free objects at the most are cached per *active* cid, and nothing per

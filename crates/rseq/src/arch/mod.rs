@@ -1,11 +1,11 @@
 //! The contract of the sections, and the bodies that implement it.
 //!
-//! Every operation has this shape. `area` is the thread's rseq area, or, as long
-//! as the thread has not entered, one whose `cpu_id` says so; `word` is an address
-//! in stripe 0, divided by 8.
+//! Every operation has this shape. `area` is the thread's rseq area, libc's or our own,
+//! whose `cpu_id` is negative as long as it is not registered; `word` is an address in
+//! stripe 0, divided by 8.
 //!
 //! ```text
-//! area = THREAD_AREA                        // thread-local
+//! area = thread pointer + AREA              // once for many sections of a function
 //! area.rseq_cs = &descriptor                // arms the section
 //! start:
 //!   by mm_cid:  if area.cpu_id < 0          -> refused

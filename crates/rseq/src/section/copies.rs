@@ -92,7 +92,7 @@ pub fn nowhere() -> *mut u8 {
 ///
 /// # Cost
 ///
-/// Four loads and a plain store. Whether it leads [nowhere] is asked together with whether
+/// Three loads and a plain store. Whether it leads [nowhere] is asked together with whether
 /// the section was refused.
 ///
 /// # Errors

@@ -10,8 +10,9 @@ use crate::area::{Area, OWN_AREA_ALIGN, OWN_AREA_SIZE};
 // registered" from the first moment on, so that nobody has to write the field that is
 // the kernel's.
 //
-// And one word for the process: how far from the thread pointer the area stands that
-// sections use. It starts with our own, so that sections need no test.
+// And one word for the process: how far from our own the area stands that sections use.
+// It starts with our own, so that sections need no test. (The distance from the thread
+// pointer would be one addition less, but not all linkers put one into data.)
 global_asm!(
     ".pushsection .tdata, \"awT\", @progbits",
     ".balign {align}",
@@ -24,14 +25,14 @@ global_asm!(
     ".zero {size} - 8",
     ".quad 0", // the thread's state
     ".popsection",
-    ".pushsection .data, \"aw\", @progbits",
+    ".pushsection .bss, \"aw\", @nobits",
     ".balign 8",
-    concat!(".globl ", symbol!("area_offset")),
-    concat!(".hidden ", symbol!("area_offset")),
-    concat!(".type ", symbol!("area_offset"), ", @object"),
-    concat!(".size ", symbol!("area_offset"), ", 8"),
-    concat!(symbol!("area_offset"), ":"),
-    concat!(".quad ", symbol!("own_area"), "@tpoff"),
+    concat!(".globl ", symbol!("area_distance")),
+    concat!(".hidden ", symbol!("area_distance")),
+    concat!(".type ", symbol!("area_distance"), ", @object"),
+    concat!(".size ", symbol!("area_distance"), ", 8"),
+    concat!(symbol!("area_distance"), ":"),
+    ".zero 8",
     ".popsection",
     // Before `main`, and before what a library starts that is loaded later.
     ".pushsection .init_array, \"aw\", @init_array",
@@ -56,7 +57,8 @@ pub(crate) fn thread_area() -> *mut Area {
     // has read it earlier uses an area that says "not registered", which is allowed.
     unsafe {
         asm!(
-            concat!("mov {area}, qword ptr [rip + ", symbol!("area_offset"), "]"),
+            concat!("mov {area}, qword ptr [rip + ", symbol!("own_area"), "@gottpoff]"),
+            concat!("add {area}, qword ptr [rip + ", symbol!("area_distance"), "]"),
             "add {area}, qword ptr fs:[0]",
             area = out(reg) area,
             options(pure, nomem, nostack),
@@ -71,19 +73,22 @@ pub(crate) fn thread_area() -> *mut Area {
 ///
 /// In every thread there is one, for as long as it may run sections; its `cpu_id` is
 /// negative unless it is registered.
-pub(crate) unsafe fn set_area_offset(distance: isize) {
-    let offset: *const AtomicIsize;
-    // SAFETY: computes an address.
+pub(crate) unsafe fn set_area_offset(offset: isize) {
+    let (own, distance): (isize, *const AtomicIsize);
+    // SAFETY: reads an entry of the global offset table that never changes, and computes
+    // an address.
     unsafe {
         asm!(
-            concat!("lea {offset}, [rip + ", symbol!("area_offset"), "]"),
-            offset = out(reg) offset,
+            concat!("mov {own}, qword ptr [rip + ", symbol!("own_area"), "@gottpoff]"),
+            concat!("lea {distance}, [rip + ", symbol!("area_distance"), "]"),
+            own = out(reg) own,
+            distance = out(reg) distance,
             options(pure, nomem, nostack, preserves_flags),
         );
     }
     // SAFETY: a word of this type that is always there.
     // Ordering: Relaxed. Whichever value a thread reads leads to an area of its own.
-    unsafe { (*offset).store(distance, Ordering::Relaxed) };
+    unsafe { (*distance).store(offset - own, Ordering::Relaxed) };
 }
 
 /// What is known of this thread's registration, in the words of `own`; 0 at first.
