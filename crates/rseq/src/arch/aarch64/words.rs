@@ -10,6 +10,7 @@ global_asm!(
     ".pushsection .tbss, \"awT\", %nobits",
     ".balign {align}",
     concat!(".globl ", symbol!("thread_words")),
+    concat!(".hidden ", symbol!("thread_words")),
     concat!(".type ", symbol!("thread_words"), ", %object"),
     concat!(".size ", symbol!("thread_words"), ", {size}"),
     concat!(symbol!("thread_words"), ":"),
