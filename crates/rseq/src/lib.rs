@@ -81,6 +81,7 @@ mod errno;
 #[cfg(unix)]
 mod exit_key;
 mod features;
+mod generation;
 mod index;
 #[cfg(percid_inject)]
 pub mod inject;
@@ -114,6 +115,8 @@ pub use errno::errno;
 #[doc(hidden)]
 pub use exit_key::{ExitKey, ExitKeyError};
 pub use features::Features;
+#[doc(hidden)]
+pub use generation::generation;
 pub use possible::possible_cpus;
 #[doc(hidden)]
 pub use process::{OsError, process_id};

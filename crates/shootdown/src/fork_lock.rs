@@ -12,7 +12,8 @@ use core::cell::UnsafeCell;
 use core::mem;
 use core::ops::{Deref, DerefMut};
 
-use crate::generation::generation;
+use percid_rseq::generation;
+
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::spin_once;
 

@@ -30,7 +30,6 @@ mod counted;
 mod domain;
 #[cfg_attr(loom, allow(dead_code, reason = "only the models run"))]
 mod fork_lock;
-mod generation;
 #[cfg(not(loom))]
 pub mod guide;
 #[cfg(loom)]

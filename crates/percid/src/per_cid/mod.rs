@@ -25,7 +25,6 @@
 #[cfg(all(test, target_os = "linux"))]
 mod checker;
 mod entered;
-mod generation;
 
 use core::cell::UnsafeCell;
 use core::fmt;
@@ -34,9 +33,9 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, compiler_fen
 use std::thread;
 
 use percid_cid::{Domain, fence};
-use percid_rseq::Refusal;
 use percid_rseq::membarrier::BarrierError;
 use percid_rseq::section::{self, Index, WordAddress};
+use percid_rseq::{Refusal, generation};
 
 use self::entered::Entered;
 use crate::arena::{ArenaError, Operation, StripeOwner};
@@ -232,7 +231,7 @@ impl<T, I: Fn() -> T, S: Scope> PerCid<T, I, S> {
     pub fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> Result<R, PerCidError> {
         let entered = Entered::new(ptr::from_ref(self).cast());
         let _entered = entered.enter().ok_or(PerCidError::Entered)?;
-        let generation = generation::current();
+        let generation = u64::from(generation());
         // SAFETY: the lock is a word of the room; it is 0 or its holder's, who stores 0.
         if let Ok(lock) = unsafe { self.room.run(&Claim(generation)) } {
             // SAFETY: a word of the room, in a stripe that stays as long as this.
@@ -275,7 +274,6 @@ impl<T, I: Fn() -> T, S: Scope> PerCid<T, I, S> {
     }
 
     fn make(&self) -> Box<Instance<T>> {
-        generation::watch();
         Box::new(Instance {
             lock: AtomicU64::new(0),
             next: AtomicPtr::new(ptr::null_mut()),
@@ -353,7 +351,7 @@ impl<T, I: Fn() -> T, S: Scope> PerCid<T, I, S> {
         {
             return Err(PerCidError::NoFence(why));
         }
-        let generation = generation::current();
+        let generation = u64::from(generation());
         let mut poisoned = 0;
         // Without a fence nobody had used a section a moment ago; whoever does so now is
         // left alone.
@@ -401,7 +399,7 @@ impl<T, I: Fn() -> T, S: Scope> PerCid<T, I, S> {
 
     /// All values, for the last user, but those that are poisoned.
     fn take_all(&mut self) -> Vec<T> {
-        let generation = generation::current();
+        let generation = u64::from(generation());
         let mut all = Vec::new();
         let mut take = |instance: *mut Instance<T>, lock: u64| {
             if !instance.is_null() && (lock == 0 || lock == generation) {

@@ -55,12 +55,12 @@ use core::mem;
 use core::sync::atomic::{AtomicU64, Ordering, fence};
 
 use percid::{Process, Scope};
+use percid_rseq::generation;
 
 use super::ReclaimDomain;
 use super::retired::{Batch, Retired};
 use super::stripe::{self, FIRST, other, part_of};
 use crate::fork_lock::Locked;
-use crate::generation::generation;
 use crate::{Barriers, Point, counted};
 
 /// Looks at the readers right after the fence, before it is left to the next caller: what

@@ -64,14 +64,14 @@ impl Reclaimer {
         Ok(Reclaimer {
             stop: Some(stop),
             thread: Some(thread),
-            generation: crate::generation::generation(),
+            generation: percid_rseq::generation(),
         })
     }
 }
 
 impl Drop for Reclaimer {
     fn drop(&mut self) {
-        if self.generation != crate::generation::generation() {
+        if self.generation != percid_rseq::generation() {
             // The thread is the parent's, and so is what they share.
             core::mem::forget(self.stop.take());
             core::mem::forget(self.thread.take());

@@ -2,12 +2,13 @@
 
 use core::sync::atomic::Ordering;
 
+use percid_rseq::generation;
+
 use super::corrupt;
 use super::home::Home;
 use super::object::{Header, named};
 use super::protocol::{Answer, NONE, Object, Request, Shared, Slot};
 use super::slots::{ACTIVE, POINTER};
-use crate::generation::generation;
 use crate::{Barriers, Point};
 
 /// What the owner of the lock works on.

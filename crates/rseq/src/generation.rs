@@ -1,5 +1,4 @@
-//! Which process this is, of a line of forks: a number that a child of `fork` finds
-//! changed.
+//! Which process this is, of a line of forks: in memory, for a system call would be dear.
 
 #[cfg(all(unix, not(loom)))]
 mod unix {
@@ -22,9 +21,13 @@ mod unix {
         GENERATION.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// This process's number; never 0.
+    /// A number of this process that a child of `fork` finds changed; never 0.
+    ///
+    /// For percid's own crates; not part of the interface. The first call allocates, in libc.
+    #[doc(hidden)]
     #[inline]
-    pub(crate) fn generation() -> u32 {
+    #[must_use]
+    pub fn generation() -> u32 {
         // Ordering: Relaxed. It changes only where there is one thread.
         match GENERATION.load(Ordering::Relaxed) {
             0 => generation_slow(),
@@ -56,10 +59,12 @@ mod unix {
 }
 
 #[cfg(all(unix, not(loom)))]
-pub(crate) use unix::generation;
+pub use unix::generation;
 
 /// There is no `fork` here.
 #[cfg(any(not(unix), loom))]
-pub(crate) fn generation() -> u32 {
+#[doc(hidden)]
+#[must_use]
+pub fn generation() -> u32 {
     1
 }
