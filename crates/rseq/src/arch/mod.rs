@@ -55,8 +55,6 @@
 //! | `copy_push` | `c = *w; if c + bytes > capacity -> Full; (w + 1 word + c)[..bytes] = source[..bytes]; *w = c + bytes` |
 //! | `copy_pop` | `c = *w; if c < bytes -> Empty; target[..bytes] = (w + 1 word + c - bytes)[..bytes]; *w = c - bytes` |
 //! | `copy_out` | `target[..bytes] = w[..bytes]` |
-//! | `hit` | `if w[0] (acquire) != 0 or w[1] (acquire) != 0 or w[2] (acquire) != expected -> Mismatch; value = w; w[0] = 1` |
-//! | `leave` | `s = word * 8, whatever the id; if s[1] (acquire) != 0 -> Mismatch; s[0] = 0 (release)` |
 //!
 //! Two operations have no id, no limit and no stripes: `w` is the pointer itself. A thread
 //! that is not registered is refused. An address with [`NOWHERE`] in it leads nowhere; as
@@ -331,10 +329,4 @@ pub(crate) trait Operations: Copy {
         target: *mut u8,
         bytes: usize,
     ) -> Result<(), Refusal>;
-    unsafe fn hit<const SHIFT: u32>(
-        self,
-        slot: WordAddress,
-        expected: u64,
-    ) -> Result<*mut u64, Refusal>;
-    unsafe fn leave(self, slot: WordAddress) -> Result<(), Refusal>;
 }

@@ -74,10 +74,6 @@ macro_rules! unsupported {
                 }
             )*
 
-            unsafe fn leave(self, _: WordAddress) -> Result<(), Refusal> {
-                Err(Refusal::Unsupported)
-            }
-
             unsafe fn add_within<const SHIFT: u32, const AT: usize>(
                 self,
                 _: WordAddress,
@@ -155,7 +151,6 @@ macro_rules! all_unsupported {
     copy_push(WordAddress, usize, *const u8, usize) -> ();
     copy_pop(WordAddress, *mut u8, usize) -> ();
     copy_out(WordAddress, *mut u8, usize) -> ();
-    hit(WordAddress, u64) -> *mut u64;
         }
     )*};
 }

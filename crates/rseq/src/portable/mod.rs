@@ -26,7 +26,6 @@
 //! | a list's head and its stop word | [`LOW`] of the head | [`gated_list_push`], [`gated_list_pop`], [`claimable`] |
 //! | a length of words | [`TOP`] | [`array_push`], [`array_pop`], [`array_push_pair`], [`array_push_batch`], [`array_pop_batch`], [`copy_out`], [`claimable`] |
 //! | a length and its gate | [`TOP`] | [`gated_push`], [`gated_pop`], [`gated_push_batch`], [`gated_pop_batch`], [`claimable`] |
-//! | of a lazy slot | [`TOP`] | [`hit`], [`leave`] |
 //! | a length of bytes | [`TOP`] | [`copy_push`], [`copy_pop`], [`copy_out`], [`claimable`] |
 //!
 //! # Algorithm
@@ -111,7 +110,6 @@ mod list;
 mod loom;
 mod pair;
 mod plain;
-mod slot;
 mod through;
 mod within;
 mod word;
@@ -124,7 +122,6 @@ pub use guarded::add_if;
 pub use list::{list_pop, list_push};
 pub use pair::compare_compare_store;
 pub use plain::{add, claim, claim_any, claim_first, compare_store, increment, load, swap};
-pub use slot::{hit, leave};
 pub use through::{add_through, copy_through, load_through};
 pub use within::add_within;
 

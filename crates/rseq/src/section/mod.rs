@@ -35,7 +35,6 @@
 //! | [`array_push_pair`] | two words on one of several stacks, which a word chooses |
 //! | [`copy_push`], [`copy_pop`] | a stack of bytes behind a length |
 //! | [`copy_out`] | a consistent copy of a stripe's bytes |
-//! | [`hit`], [`leave`] | takes and leaves a slot of lazy references |
 //!
 //! Two more have no stripe and no id: [`load_through`] and [`copy_through`] follow a
 //! pointer and copy what it leads to. All that they need of a thread is that it is
@@ -102,7 +101,7 @@ use crate::arch;
 pub use crate::index::{Cpu, Index, MmCid, Placed, SLOTS, Slot, Slots, Table, WordAddress};
 use crate::{Refusal, enter_thread};
 
-pub use claims::{claim, claim_any, claim_first, hit, leave};
+pub use claims::{claim, claim_any, claim_first};
 pub use copies::{copy_out, copy_pop, copy_push, copy_through, load_through, nowhere};
 pub use gated::{gated_pop, gated_pop_batch, gated_push, gated_push_batch};
 pub use lists::{gated_list_pop, gated_list_push, list_pop, list_push};

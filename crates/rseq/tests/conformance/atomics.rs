@@ -7,7 +7,7 @@ use percid_rseq::portable::{self, TOP};
 pub(crate) use percid_rseq::portable::{
     add_within, array_pop, array_pop_batch, array_push, array_push_batch, array_push_pair,
     copy_pop, copy_push, gated_list_pop, gated_list_push, gated_pop, gated_pop_batch, gated_push,
-    gated_push_batch, hit, list_pop, list_push,
+    gated_push_batch, list_pop, list_push,
 };
 
 /// Those on one word, which take a reference.

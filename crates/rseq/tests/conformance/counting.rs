@@ -135,48 +135,6 @@ pub(crate) fn claim(by: By) -> Box<dyn Workload> {
     })
 }
 
-/// Words of a stripe: a lazy slot of three, and what it guards.
-const SLOT: usize = 16;
-const HELD: usize = SLOT + 3;
-
-/// What the pointer of every slot is.
-const POINTER: u64 = 0x40;
-
-/// A slot that is taken by one section and left by another, wherever the thread runs by
-/// then. Another pointer than the slot's must not take it.
-pub(crate) fn hit(by: By) -> Box<dyn Workload> {
-    let stripes = Stripes::new(by);
-    for id in 0..stripes.ids() {
-        stripes.word(id, SLOT + 2).store(POINTER, Ordering::Relaxed);
-    }
-    let step: Step = |stripes, turn| {
-        let wrong = turn.is_multiple_of(3);
-        let slot = match stripes.hit(SLOT, if wrong { 0x80 } else { POINTER }) {
-            Ok(slot) if !wrong => slot,
-            // Not aborted, and not what the workload expects: the cell fails.
-            Ok(_) => return Err(Refusal::Mismatch),
-            Err(Refusal::Mismatch) => return Ok(0),
-            Err(refusal) => return Err(refusal),
-        };
-        let guarded = stripes.beside(slot, 3);
-        let seen = guarded.load(Ordering::Relaxed);
-        (0..100).for_each(|_| std::hint::spin_loop());
-        guarded.store(seen + 1, Ordering::Relaxed);
-        // As often as it takes: the slot is this thread's, so nobody else ends it.
-        while let Err(refusal) = stripes.leave(slot) {
-            if refusal != Refusal::Aborted {
-                return Err(refusal);
-            }
-        }
-        Ok(1)
-    };
-    Box::new(Counting {
-        stripes,
-        step,
-        places: HELD..HELD + 1,
-    })
-}
-
 /// Locks of a stripe, and behind them what each of them guards.
 const LOCKS: u32 = 2;
 

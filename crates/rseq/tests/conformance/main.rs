@@ -47,7 +47,6 @@ const OPERATIONS: [(&str, Make); 23] = [
     ("gated batches", tokens::gated_batches),
     ("copy push, pop", tokens::copies),
     ("copy_out", tokens::copy_out),
-    ("hit, leave", counting::hit),
     ("load_through", through::load),
     ("copy_through", through::copy),
 ];

@@ -421,26 +421,4 @@ impl Stripes {
             copy_out(place, to.as_mut_ptr().cast(), size_of_val(to))
         )
     }
-
-    pub(crate) fn hit(&self, place: usize, expected: u64) -> Result<&AtomicU64, Refusal> {
-        let taken = by_index!(self, hit(place, expected))?;
-        // SAFETY: a word of one of the pages.
-        Ok(unsafe { AtomicU64::from_ptr(taken) })
-    }
-
-    /// Leaves a slot that was hit, wherever it is.
-    pub(crate) fn leave(&self, slot: &AtomicU64) -> Result<(), Refusal> {
-        let limit = &self.limit;
-        let word = WordAddress::new(slot.as_ptr());
-        // SAFETY: three words of a page, which the caller has taken.
-        unsafe {
-            match self.by {
-                By::MmCid => section::leave(MmCid { limit }, word),
-                By::Placed => section::leave(Placed { at: &self.placed }, word),
-                By::Cpu => section::leave(Cpu { limit }, word),
-                By::Table => section::leave(Table::new(&self.slots), word),
-                By::Thread => percid_rseq::portable::leave(slot.as_ptr()),
-            }
-        }
-    }
 }

@@ -338,32 +338,4 @@ macro_rules! body {
             "nop"
         )
     };
-    (hit, $index:ident) => {
-        concat!(
-            "ldar {scratch}, [{stripe}]\n",
-            "cbnz {scratch}, 24f\n",
-            "add {spare}, {stripe}, #8\n",
-            "ldar {scratch}, [{spare}]\n",
-            "cbnz {scratch}, 24f\n",
-            "add {spare}, {stripe}, #16\n",
-            "ldar {scratch}, [{spare}]\n",
-            "cmp {scratch}, {expected}\n",
-            "b.ne 24f\n",
-            commit!($index),
-            // A mark may have come by now: the fence that follows it decides.
-            twice!("[{stripe}]", "xzr"),
-            twice!("[{stripe}, #16]", "{expected}"),
-            "str {held}, [{stripe}]"
-        )
-    };
-    (leave, $index:ident) => {
-        concat!(
-            "lsl {stripe}, {word}, #3\n",
-            "add {scratch}, {stripe}, #8\n",
-            "ldar {scratch}, [{scratch}]\n",
-            "cbnz {scratch}, {mismatch}\n",
-            commit!($index),
-            "stlr xzr, [{stripe}]"
-        )
-    };
 }

@@ -1,4 +1,4 @@
-//! Locks and slots: the operations of `section::claims`.
+//! Locks: the operations of `section::claims`.
 
 macro_rules! claims {
     ($index:ident) => {
@@ -58,39 +58,6 @@ macro_rules! claims {
             }
             let lock = core::ptr::with_exposed_provenance_mut(address as usize);
             status::result(address, lock, Refusal::Mismatch)
-        }
-
-        #[inline(always)]
-        unsafe fn hit<const SHIFT: u32>(
-            self,
-            slot: WordAddress,
-            expected: u64,
-        ) -> Result<*mut u64, Refusal> {
-            let address: u64;
-            // SAFETY: see `operations!`. Nothing but the commit is written.
-            unsafe {
-                value_section!(
-                    $index(self), slot, address, body!(hit, $index),
-                    expected = in(reg) expected,
-                    held = in(reg) 1_u64,
-                );
-            }
-            let slot = core::ptr::with_exposed_provenance_mut(address as usize);
-            status::result(address, slot, Refusal::Mismatch)
-        }
-
-        #[inline(always)]
-        unsafe fn leave(self, slot: WordAddress) -> Result<(), Refusal> {
-            // The id is checked, as everywhere, and then nothing is done with it.
-            const SHIFT: u32 = 0;
-            // SAFETY: see `operations!`, and what the caller says of the slot.
-            unsafe {
-                store_section!(
-                    $index(self), slot, body!(leave, $index),
-                    mismatch = label { return Err(Refusal::Mismatch) },
-                );
-            }
-            Ok(())
         }
     };
 }

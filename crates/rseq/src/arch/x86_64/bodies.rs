@@ -322,28 +322,4 @@ macro_rules! body {
             "nop"
         )
     };
-    (hit, $index:ident) => {
-        concat!(
-            "cmp qword ptr [{stripe}], 0\n",
-            "jne 24f\n",
-            "cmp qword ptr [{stripe} + 8], 0\n",
-            "jne 24f\n",
-            "cmp qword ptr [{stripe} + 16], {expected}\n",
-            "jne 24f\n",
-            commit!($index),
-            // A mark may have come by now: the fence that follows it decides.
-            twice!("cmp qword ptr [{stripe}], 0"),
-            twice!("cmp qword ptr [{stripe} + 16], {expected}"),
-            "mov qword ptr [{stripe}], {held}"
-        )
-    };
-    (leave, $index:ident) => {
-        concat!(
-            "lea {stripe}, [8*{word}]\n",
-            "cmp qword ptr [{stripe} + 8], 0\n",
-            "jne {mismatch}\n",
-            commit!($index),
-            "mov qword ptr [{stripe}], 0"
-        )
-    };
 }
