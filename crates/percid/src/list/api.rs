@@ -9,6 +9,7 @@ use percid_cid::Domain;
 use percid_rseq::Refusal;
 
 use super::loose::Loose;
+use super::taken::Taken;
 use super::words::{Pop, Push, Stopped, WORDS, Words, join, last, next};
 use crate::arena::ArenaError;
 use crate::magazine::{Control, Holding, RemoteError};
@@ -274,13 +275,13 @@ impl<T: Linked, S: Scope> List<T, S> {
     }
 
     /// What comes after a node of a chain that is the caller's.
-    fn after(&self, link: u64) -> u64 {
+    pub(super) fn after(&self, link: u64) -> u64 {
         // SAFETY: a node that was pushed to this list, and is mapped.
         unsafe { next(link) }
     }
 
     /// Pushes a chain that ends somewhere.
-    fn give_back(&self, first: u64) {
+    pub(super) fn give_back(&self, first: u64) {
         if first != 0 {
             // SAFETY: nodes that were pushed to this list, and are mapped.
             self.push_chain(first, unsafe { last(first) });
@@ -320,7 +321,7 @@ impl<T: Linked, S: Scope> List<T, S> {
         let taken = self.take(&held, |_| true)?;
         // SAFETY: two chains of nodes that were pushed here, and are this thread's.
         let first = unsafe { join(self.loose.take(), taken) };
-        Ok(Taken { list: self, first })
+        Ok(Taken::new(self, first))
     }
 
     /// The same for one cid, and without the loose nodes.
@@ -331,7 +332,7 @@ impl<T: Linked, S: Scope> List<T, S> {
     pub fn drain_cid(&self, cid: u32) -> Result<Taken<'_, T, S>, RemoteError> {
         let held = self.control.try_hold().ok_or(RemoteError::Busy)?;
         let first = self.take(&held, |it| it.cid == Some(cid))?;
-        Ok(Taken { list: self, first })
+        Ok(Taken::new(self, first))
     }
 
     /// Takes the nodes of some cid that has any: one for the caller, the others for the
@@ -351,7 +352,7 @@ impl<T: Linked, S: Scope> List<T, S> {
                 first
             };
             let first = self.take(&held, &mut is_first)?;
-            Taken { list: self, first }
+            Taken::new(self, first)
         };
         Ok(taken.next().or_else(|| self.pop_loose().map(node_of)))
     }
@@ -429,43 +430,6 @@ impl<T: Linked, S: Scope> fmt::Debug for List<T, S> {
     }
 }
 
-/// Nodes that were taken from a [`List`], as an iterator. Those that are left when it is
-/// dropped go to the list of the current cid.
-pub struct Taken<'a, T: Linked, S: Scope = Process> {
-    list: &'a List<T, S>,
-    first: u64,
-}
-
-// SAFETY: the nodes are this one's alone, and go where it goes; the list is `Sync` then.
-unsafe impl<T: Linked + Send, S: Scope> Send for Taken<'_, T, S> where List<T, S>: Sync {}
-// SAFETY: a shared one gives nothing out.
-unsafe impl<T: Linked + Send, S: Scope> Sync for Taken<'_, T, S> where List<T, S>: Sync {}
-
-impl<T: Linked, S: Scope> Iterator for Taken<'_, T, S> {
-    type Item = NonNull<T>;
-
-    fn next(&mut self) -> Option<NonNull<T>> {
-        let link = self.first;
-        (link != 0).then(|| {
-            // Before it is its user's.
-            self.first = self.list.after(link);
-            node_of(link)
-        })
-    }
-}
-
-impl<T: Linked, S: Scope> Drop for Taken<'_, T, S> {
-    fn drop(&mut self) {
-        self.list.give_back(core::mem::take(&mut self.first));
-    }
-}
-
-impl<T: Linked, S: Scope> fmt::Debug for Taken<'_, T, S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Taken").finish_non_exhaustive()
-    }
-}
-
 /// The link of a node.
 #[inline(always)]
 fn link_of<T: Linked>(node: NonNull<T>) -> u64 {
@@ -474,7 +438,7 @@ fn link_of<T: Linked>(node: NonNull<T>) -> u64 {
 
 /// The node of a link.
 #[inline(always)]
-fn node_of<T: Linked>(link: u64) -> NonNull<T> {
+pub(super) fn node_of<T: Linked>(link: u64) -> NonNull<T> {
     let node = core::ptr::with_exposed_provenance_mut(link as usize - T::LINK);
     // SAFETY: links of nodes that were pushed, none of which lies at 0.
     unsafe { NonNull::new_unchecked(node) }

@@ -38,10 +38,14 @@
 mod checker;
 mod loose;
 #[cfg(not(loom))]
+mod taken;
+#[cfg(not(loom))]
 mod words;
 
 #[cfg(not(loom))]
 mod api;
 
 #[cfg(not(loom))]
-pub use self::api::{Link, Linked, List, Taken};
+pub use self::api::{Link, Linked, List};
+#[cfg(not(loom))]
+pub use self::taken::Taken;

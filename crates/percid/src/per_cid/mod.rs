@@ -25,19 +25,22 @@
 #[cfg(all(test, target_os = "linux"))]
 mod checker;
 mod entered;
+mod error;
+mod walk;
 
 use core::cell::UnsafeCell;
 use core::fmt;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, compiler_fence};
-use std::thread;
 
 use percid_cid::{Domain, fence};
-use percid_rseq::membarrier::BarrierError;
 use percid_rseq::section::{self, Index, WordAddress};
 use percid_rseq::{Refusal, generation};
 
+pub use self::error::PerCidError;
+
 use self::entered::Entered;
+use self::walk::{Walk, wait_for};
 use crate::arena::{ArenaError, Operation, StripeOwner};
 use crate::magazine::Control;
 use crate::room::Room;
@@ -116,37 +119,6 @@ struct Instance<T> {
 unsafe impl<T: Send, I: Fn() -> T + Sync, S: Scope> Sync for PerCid<T, I, S> {}
 // SAFETY: the values go where this goes.
 unsafe impl<T: Send, I: Fn() -> T + Send, S: Scope> Send for PerCid<T, I, S> {}
-
-/// Why a value could not be had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum PerCidError {
-    /// This thread is inside already: in a function given to it, or in the code that this
-    /// signal handler interrupted.
-    Entered,
-    /// There is no fence here, so others cannot be kept from their values.
-    NoFence(BarrierError),
-    /// This many values were in use by threads that only the parent of a `fork` has. All
-    /// others were visited.
-    Poisoned(usize),
-}
-
-impl fmt::Display for PerCidError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            PerCidError::Entered => f.write_str("this thread has one of the values already"),
-            PerCidError::NoFence(why) => {
-                write!(f, "others cannot be kept from their values: {why}")
-            }
-            PerCidError::Poisoned(values) => write!(
-                f,
-                "{values} values were in use by threads that only the parent of a fork has"
-            ),
-        }
-    }
-}
-
-impl core::error::Error for PerCidError {}
 
 /// Claims the stripe's lock.
 struct Claim(u64);
@@ -450,48 +422,5 @@ impl<T, I: Fn() -> T, S: Scope> fmt::Debug for PerCid<T, I, S> {
             .field("cids", &self.cids().count())
             .field("spare", &self.spares().count())
             .finish()
-    }
-}
-
-/// Waits until `is_done`; `false` if the lock's holder is a thread that only the parent of
-/// a `fork` has.
-fn wait_for(lock: &AtomicU64, generation: u64, is_done: impl Fn(&AtomicU64) -> bool) -> bool {
-    while !is_done(lock) {
-        let holder = lock.load(Ordering::Relaxed);
-        if holder != 0 && holder != generation {
-            return false;
-        }
-        thread::yield_now();
-    }
-    true
-}
-
-/// A walk under way: others use spare values meanwhile.
-struct Walk<'a> {
-    want: &'a AtomicU32,
-    _walking: crate::magazine::Holding<'a>,
-}
-
-impl<'a> Walk<'a> {
-    /// Waits for another walk. Not for one of this very thread: that is `Entered`.
-    fn begin<T, I: Fn() -> T, S: Scope>(cells: &'a PerCid<T, I, S>) -> Walk<'a> {
-        let walking = loop {
-            match cells.walking.try_hold() {
-                Some(walking) => break walking,
-                None => thread::yield_now(),
-            }
-        };
-        cells.want.store(1, Ordering::Relaxed);
-        Walk {
-            want: &cells.want,
-            _walking: walking,
-        }
-    }
-}
-
-impl Drop for Walk<'_> {
-    fn drop(&mut self) {
-        // Ordering: Release pairs with the Acquire of `with`.
-        self.want.store(0, Ordering::Release);
     }
 }

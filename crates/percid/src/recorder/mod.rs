@@ -1,15 +1,14 @@
 //! A recorder for the crate `metrics` (feature `metrics`).
 
+mod kinds;
+
 use core::fmt;
-use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use metrics::{CounterFn, GaugeFn, HistogramFn, Key, KeyName, Metadata, SharedString, Unit};
+use metrics::{Key, KeyName, Metadata, SharedString, Unit};
 
-use crate::{Counter, Family, Gauge, Histogram, HistogramSnapshot};
-
-/// Units of a histogram in one of its values.
-const BILLION: f64 = 1e9;
+use self::kinds::{SharedCounter, SharedGauge, SharedHistogram};
+use crate::{Family, HistogramSnapshot};
 
 /// Keeps what `counter!`, `gauge!` and `histogram!` record, in percid's metrics.
 ///
@@ -210,116 +209,11 @@ impl fmt::Debug for Recorder {
     }
 }
 
-#[derive(Default)]
-struct SharedCounter {
-    added: Counter,
-    absolute: AtomicU64,
-}
-
-impl SharedCounter {
-    fn sum(&self) -> u64 {
-        let absolute = self.absolute.load(Ordering::Relaxed);
-        self.added.sum().wrapping_add(absolute)
-    }
-}
-
-impl CounterFn for SharedCounter {
-    #[inline]
-    fn increment(&self, value: u64) {
-        self.added.add(value);
-    }
-
-    // Ordering: Relaxed. A count publishes nothing.
-    fn absolute(&self, value: u64) {
-        self.absolute.fetch_max(value, Ordering::Relaxed);
-    }
-}
-
-#[derive(Default)]
-struct SharedGauge {
-    whole: Gauge,
-    /// The bits of what was set, and of the parts that were added.
-    base: AtomicU64,
-}
-
-/// Numbers up to this are exact as a float, and so are sums of a few.
-const EXACT: f64 = (1_u64 << 52) as f64;
-
-impl SharedGauge {
-    fn value(&self) -> f64 {
-        f64::from_bits(self.base.load(Ordering::Relaxed)) + self.whole.sum() as f64
-    }
-
-    fn add(&self, n: f64) {
-        if n.trunc() == n && n.abs() <= EXACT {
-            return self.whole.add(n as i64);
-        }
-        // Ordering: Relaxed. The number publishes nothing but itself.
-        let added = |bits| Some((f64::from_bits(bits) + n).to_bits());
-        let _ = self
-            .base
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, added);
-    }
-}
-
-impl GaugeFn for SharedGauge {
-    #[inline]
-    fn increment(&self, value: f64) {
-        self.add(value);
-    }
-
-    #[inline]
-    fn decrement(&self, value: f64) {
-        self.add(-value);
-    }
-
-    fn set(&self, value: f64) {
-        self.whole.set(0);
-        self.base.store(value.to_bits(), Ordering::Relaxed);
-    }
-}
-
-#[derive(Default)]
-struct SharedHistogram {
-    billionths: Histogram,
-    /// Values that are no place on the scale.
-    off_scale: AtomicU64,
-}
-
-impl SharedHistogram {
-    fn snapshot(&self) -> HistogramSnapshot {
-        let off_scale = self.off_scale.load(Ordering::Relaxed);
-        self.billionths.snapshot().with_missed(off_scale)
-    }
-
-    fn miss(&self, times: u64) {
-        self.off_scale.fetch_add(times, Ordering::Relaxed);
-    }
-}
-
-impl HistogramFn for SharedHistogram {
-    #[inline]
-    fn record(&self, value: f64) {
-        self.record_many(value, 1);
-    }
-
-    #[inline]
-    fn record_many(&self, value: f64, count: usize) {
-        // Not a number is not in it either.
-        if value >= 0.0 {
-            // What is too much becomes the greatest number.
-            self.billionths
-                .record_many((value * BILLION).round() as u64, count as u64);
-        } else {
-            self.miss(count as u64);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use metrics::{counter, describe_counter, gauge, histogram, with_local_recorder};
 
+    use super::kinds::BILLION;
     use super::*;
 
     fn value(recorder: &Recorder, name: &str) -> Value {
