@@ -4,7 +4,7 @@ use core::sync::atomic::AtomicU64;
 
 use percid_cid::backend;
 use percid_rseq::Refusal;
-use percid_rseq::section::WordAddress;
+use percid_rseq::section::{self, WordAddress};
 
 use super::ArenaError;
 use super::handle::{Handle, Place};
@@ -52,6 +52,7 @@ impl Run {
     /// The operation's contract, for these words.
     #[inline(always)]
     pub(crate) unsafe fn run<O: Operation>(&self, operation: &O) -> Result<O::Output, Refusal> {
+        section::anchor();
         if let Some(first) = self.handle.in_sections() {
             // SAFETY: allocated words; stripes below the limit are open up to them and are
             // never closed. The rest is the caller's contract.
@@ -81,6 +82,7 @@ impl Run {
         &self,
         operation: O,
     ) -> Result<O::Output, Refusal> {
+        section::anchor();
         if let Some(first) = self.handle.in_sections() {
             // SAFETY: as in `run`.
             match unsafe { operation.run::<_, STRIPE_SHIFT>(process::index(), first) } {

@@ -41,6 +41,7 @@ impl Word {
     /// Adds 1.
     #[inline]
     pub(crate) fn increment(&self) {
+        section::anchor();
         if let Some(word) = self.handle.in_sections() {
             let index = process::index();
             // SAFETY: an allocated word; stripes below the limit are open up to
@@ -55,6 +56,7 @@ impl Word {
     /// Adds `n`, wrapping.
     #[inline]
     pub(crate) fn add(&self, n: u64) {
+        section::anchor();
         if let Some(word) = self.handle.in_sections() {
             let index = process::index();
             // SAFETY: as in `increment`.

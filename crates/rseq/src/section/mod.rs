@@ -114,6 +114,33 @@ pub use words::{
 /// True where this target has sections at all.
 pub const SUPPORTED: bool = arch::SUPPORTED;
 
+/// Has the compiler compute here where the thread's area stands, once for all sections
+/// that follow.
+///
+/// Compilers take such a computation out of a loop if every turn of it begins with it. So
+/// a function whose section stands behind a condition calls this first. It is no
+/// instruction by itself, and forgetting it costs two loads for each section.
+///
+/// ```
+/// # use core::sync::atomic::AtomicU32;
+/// # use percid_rseq::Refusal;
+/// # use percid_rseq::section::{self, MmCid, WordAddress};
+/// /// # Safety
+/// ///
+/// /// As [`section::increment`], if there is a word.
+/// #[inline]
+/// unsafe fn count(word: Option<WordAddress>, limit: &AtomicU32) -> Result<(), Refusal> {
+///     section::anchor();
+///     let Some(word) = word else { return Ok(()) };
+///     // SAFETY: the caller's.
+///     unsafe { section::increment::<_, 6>(MmCid { limit }, word) }
+/// }
+/// ```
+#[inline(always)]
+pub fn anchor() {
+    arch::anchor();
+}
+
 /// How often [`retry`] tries.
 pub const ATTEMPTS: u32 = 8;
 

@@ -31,7 +31,7 @@ mod trial;
 mod words;
 
 pub(crate) use operations::{copy_through, load_through};
-pub(crate) use thread::{libc_area, own_area, set_area_offset, thread_area, thread_state};
+pub(crate) use thread::{anchor, libc_area, own_area, set_area_offset, thread_area, thread_state};
 pub(crate) use trial::{start_thread, wait_inside};
 pub(crate) use words::thread_words;
 

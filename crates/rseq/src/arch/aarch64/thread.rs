@@ -82,6 +82,19 @@ pub(crate) fn thread_area() -> *mut Area {
     area
 }
 
+/// Has the area's address in a register, whatever comes.
+#[inline(always)]
+pub(crate) fn anchor() {
+    // SAFETY: no instruction.
+    unsafe {
+        asm!(
+            "/* {area} */",
+            area = in(reg) thread_area().addr(),
+            options(nomem, nostack, preserves_flags),
+        );
+    }
+}
+
 /// Has sections use the area that stands so far from the thread pointer.
 ///
 /// # Safety
