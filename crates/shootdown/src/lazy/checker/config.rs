@@ -23,10 +23,19 @@ pub(super) struct Config {
     pub(super) filter: bool,
     /// Dying objects that a shootdown waits for.
     pub(super) batch: u32,
-    /// A batch waits for somebody else's fence, of which there are so many.
+    /// So many dying objects wait for somebody's fence, and one more makes its own.
+    pub(super) quiesce: u32,
+    /// Fences that somebody else makes.
     pub(super) foreign: u8,
     /// Fences may be refused.
     pub(super) refuses: bool,
+    /// Leases are upgraded; what is counted is put into the cell, or given back.
+    pub(super) upgrades: bool,
+    /// Every writer begins with a reference to one and the same object, which no cell has
+    /// had yet.
+    pub(super) shared: bool,
+    /// The last writer that ends drops the cells; each has a handle, and gives it up.
+    pub(super) handles: bool,
     /// Every slot holds the first cell's object already.
     pub(super) warm: bool,
     /// Steps of a procedure that nobody else can tell apart are joined.
@@ -68,6 +77,19 @@ pub(super) enum Reader {
     LeavesOthersBlindly,
     /// Who counts for the last one does not look whether slots have the object.
     ForgetsMask,
+    /// Who finds nothing else counted asks whether slots have the object now, not whether
+    /// any has had it.
+    AsksMask,
+    /// Who shows an object looks first whether it has been shown, and then at the count.
+    ShownFirst,
+    /// A lease is upgraded from a count of zero.
+    RisesFromZero,
+    /// A batch is laid aside without a look whether anybody is left who comes for it.
+    ParksForNobody,
+    /// Who parked does not look for handles after that.
+    ParksAndGoes,
+    /// The last handle goes without a look for what is parked.
+    GivesUpBlindly,
     /// A miss loads the cell, and then counts.
     CountsLate,
     /// What a cell holds counts for one, not for as many as there can be readers.
@@ -94,8 +116,12 @@ impl Config {
         empties: false,
         filter: true,
         batch: 1,
+        quiesce: 0,
         foreign: 0,
         refuses: false,
+        upgrades: false,
+        shared: false,
+        handles: false,
         warm: false,
         joins: false,
         whole: false,

@@ -16,6 +16,7 @@
 //! The order of accesses within a thread is the program's, apart from x86's buffers.
 
 mod config;
+mod counts;
 mod model;
 mod mutants;
 mod perform;

@@ -71,11 +71,16 @@ impl<R: Rules> World<R> {
         }
         match mine.doing {
             Doing::Done => 0,
+            Doing::Rest if mine.owns != 0 => 1 + u8::from(config.cells == 1),
             Doing::Rest if mine.left == 0 => 1,
             Doing::Rest if self.is_reader(thread) => config.cells * config.ways,
             Doing::Rest => config.cells * config.objects,
             Doing::Other => 2,
-            Doing::Hold { counted: false, .. } => 1 + u8::from(config.empties),
+            Doing::Hold { counted: false, .. } => {
+                let upgrades = config.upgrades && mine.owns == 0;
+                1 + u8::from(config.empties) + u8::from(upgrades)
+            }
+            Doing::Show { step: 4, .. } => 2,
             Doing::Tend(tend, _) if config.refuses && tend.request() == Request::Fence => 2,
             _ => 1,
         }
@@ -185,7 +190,7 @@ impl<R: Rules> Model for World<R> {
             }
         }
         state.settle_fences();
-        state.order(self.config.readers);
+        state.order(&self.config);
         Some(state)
     }
 

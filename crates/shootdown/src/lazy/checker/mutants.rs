@@ -134,6 +134,7 @@ fn no_fence_at_all() {
 fn a_fence_that_began_early() {
     let config = Config {
         foreign: 1,
+        quiesce: 8,
         buffers: true,
         ..kernel(Kernel::Early, ALONE)
     };
@@ -251,4 +252,69 @@ fn a_bit_for_a_stripe() {
 #[test]
 fn the_simple_slot() {
     found::<Sound>("the simple slot", reader(Reader::Overwrites, TWO_STORES));
+}
+
+/// Who has a lease counts it, and has the bit cleared.
+#[test]
+fn a_count_given_back_by_the_mask() {
+    let config = Config {
+        upgrades: true,
+        empties: true,
+        whole: false,
+        ..ALONE
+    };
+    found::<Sound>("asks the mask", reader(Reader::AsksMask, config));
+}
+
+#[test]
+fn an_upgrade_from_zero() {
+    let config = Config {
+        upgrades: true,
+        ..ALONE
+    };
+    found::<Sound>("rises from zero", reader(Reader::RisesFromZero, config));
+}
+
+/// It takes two that have it, and a lease.
+#[test]
+fn a_show_that_looks_whether_it_was_shown_first() {
+    let config = Config {
+        writers: 2,
+        shared: true,
+        upgrades: true,
+        warm: false,
+        whole: false,
+        ..ALONE
+    };
+    found::<Sound>("shown first", reader(Reader::ShownFirst, config));
+}
+
+/// A lease ends, and its object dies, after the last handle went.
+const PARKS: Config = Config {
+    handles: true,
+    quiesce: 8,
+    ..ALONE
+};
+
+#[test]
+fn a_batch_parked_for_nobody() {
+    let config = Config {
+        upgrades: true,
+        ..PARKS
+    };
+    found::<Sound>("parks for nobody", reader(Reader::ParksForNobody, config));
+}
+
+#[test]
+fn a_batch_parked_without_a_look() {
+    let config = Config {
+        upgrades: true,
+        ..PARKS
+    };
+    found::<Sound>("parks and goes", reader(Reader::ParksAndGoes, config));
+}
+
+#[test]
+fn a_last_handle_given_up_without_a_look() {
+    found::<Sound>("gives up blindly", reader(Reader::GivesUpBlindly, PARKS));
 }

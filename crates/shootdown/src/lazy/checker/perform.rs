@@ -63,7 +63,7 @@ impl<R: Rules> World<R> {
             | Request::Free(_)
             | Request::TryLock
             | Request::Batch => true,
-            Request::Unpark | Request::Park => self.config.foreign == 0,
+            Request::Unpark | Request::Park => self.config.quiesce == 0,
             _ => false,
         }
     }
@@ -105,6 +105,9 @@ impl<R: Rules> World<R> {
                 };
             }
             Doing::Tend(_, Then::Rest) => self.ended_one(state, thread),
+            Doing::Tend(_, Then::End) => {
+                state.threads[thread] = super::state::Thread::new(None, 0, Doing::Done);
+            }
             _ => unreachable!("no procedure"),
         }
     }
@@ -153,7 +156,9 @@ impl<R: Rules> World<R> {
             }
             Request::SetBit(object, slot) => {
                 let bits = self.bits(slot);
-                state.object(object.0 as u8, "a bit of what is gone").mask |= bits;
+                let object = state.object(object.0 as u8, "a bit of what is gone");
+                object.mask |= bits;
+                object.cached = true;
                 Answer::Done
             }
             Request::ClearBit(object, slot) => {
@@ -186,24 +191,61 @@ impl<R: Rules> World<R> {
             }
             Request::Nudged => Answer::Is(state.nudged),
             Request::Work => {
-                let due = state.dying.count_ones() >= config.batch;
-                Answer::Is(due || state.nudged || state.served && state.parked != 0)
+                let mine = &state.threads[thread];
+                let looks = config.reader != Reader::ParksAndGoes;
+                let alone = || state.handles == 0 && looks;
+                let parked = state.parked != 0 && (!mine.looked || alone());
+                Answer::Is(self.has_work(state, mine.force) || parked)
             }
             Request::Fence if choice == 1 => Answer::Is(false),
             Request::Fence => {
-                let unreached = self.others(Some(cpu));
-                let mine = &mut state.threads[thread];
-                if !mine.fencing {
-                    mine.fencing = true;
-                    mine.unreached = unreached;
-                    return None;
-                }
-                mine.fencing = false;
+                self.fence(state, thread)?;
                 Answer::Is(true)
             }
+            Request::Unpark => return self.unpark(state, thread),
             Request::Done(_) => unreachable!("nothing to be done"),
             request => self.with_the_lock(state, thread, request),
         })
+    }
+
+    /// Every CPU passes a barrier; none while it takes more time.
+    fn fence(&self, state: &mut State<R>, thread: usize) -> Option<()> {
+        let unreached = self.others(state.threads[thread].cpu);
+        let mine = &mut state.threads[thread];
+        if !mine.fencing {
+            mine.fencing = true;
+            mine.unreached = unreached;
+            return None;
+        }
+        mine.fencing = false;
+        Some(())
+    }
+
+    pub(super) fn has_work(&self, state: &State<R>, force: bool) -> bool {
+        let all = force || self.config.batch == 1 || state.handles == 0;
+        let batch = if all { 1 } else { self.config.batch };
+        state.dying.count_ones() >= batch || state.nudged
+    }
+
+    /// What waits for a fence waits no longer, if there has been one, or if it must not.
+    fn unpark(&self, state: &mut State<R>, thread: usize) -> Option<Answer> {
+        let mine = &mut state.threads[thread];
+        mine.looked = true;
+        if state.parked == 0 {
+            return Some(Answer::Is(false));
+        }
+        if !state.served {
+            let may_wait = state.parked.count_ones() < self.config.quiesce;
+            if !mine.force && state.handles != 0 && may_wait && !mine.fencing {
+                return Some(Answer::Is(false));
+            }
+            self.fence(state, thread)?;
+        }
+        state.served = false;
+        let mine = &mut state.threads[thread];
+        mine.batch = std::mem::take(&mut state.parked);
+        mine.marks |= std::mem::take(&mut state.parked_marks);
+        Some(Answer::Is(true))
     }
 
     /// What is for who has the lock.
@@ -223,22 +265,22 @@ impl<R: Rules> World<R> {
                 state.nudged = false;
                 state.threads[thread].marks |= std::mem::take(&mut state.kept);
             }
-            Request::Unpark if state.parked == 0 || !state.served => return Answer::Is(false),
-            Request::Unpark => {
-                state.served = false;
-                state.threads[thread].batch = std::mem::take(&mut state.parked);
-                state.threads[thread].marks |= std::mem::take(&mut state.parked_marks);
-                return Answer::Is(true);
-            }
             Request::Batch => {
                 state.threads[thread].batch = std::mem::take(&mut state.dying);
             }
-            Request::Park if self.config.foreign == 0 => return Answer::Is(false),
+            Request::Park if self.config.quiesce == 0 || state.threads[thread].force => {
+                return Answer::Is(false);
+            }
+            Request::Park if state.handles == 0 && self.config.reader != Reader::ParksForNobody => {
+                return Answer::Is(false);
+            }
             Request::Park => {
                 state.parked |= std::mem::take(&mut state.threads[thread].batch);
                 state.parked_marks |= std::mem::take(&mut state.threads[thread].marks);
                 state.served = false;
                 state.foreign.counts &= self.config.kernel == Kernel::Early;
+                let may_wait = state.parked.count_ones() < self.config.quiesce;
+                state.threads[thread].looked = may_wait;
                 return Answer::Is(true);
             }
             Request::Postpone => {
@@ -295,6 +337,9 @@ impl<R: Rules> World<R> {
         if state.threads.iter().any(|thread| thread.leased == name) {
             state.fail("freed while leased");
         }
+        if state.threads.iter().any(|thread| thread.owns == name) {
+            state.fail("freed while somebody has counted it");
+        }
         state.drain(state.threads[thread].cpu.expect("only who runs steps"));
         let marked = Name(name.into()).marked() as u8;
         for [active, pointer] in state.slots {
@@ -326,15 +371,18 @@ impl<R: Rules> World<R> {
 
     /// Everything that was given up is gone, and everything else is as it should be.
     pub(super) fn is_clean(&self, state: &State<R>) -> bool {
-        // What a refused fence left is tried again by the next who has work; a batch may be
-        // too small; and what is parked waits.
-        let waits = self.config.refuses || state.dying.count_ones() < self.config.batch;
-        let left = state.parked | if waits { state.dying } else { 0 };
+        // What a refused fence left is tried again by the next who has work. A batch may be
+        // too small, and what is parked waits: for whoever has a handle.
+        let waits = self.config.refuses || !self.has_work(state, false);
+        let parked = if state.handles == 0 { 0 } else { state.parked };
+        let left = parked | if waits { state.dying } else { 0 };
         let is_left = |number: u8| left >> number & 1 == 1;
         let objects = state.objects.iter().enumerate().all(|(number, object)| {
             let name = name_of(number as u8);
             let in_cells = state.cells.iter().filter(|cell| cell.object == name);
-            let held = in_cells.count() == 1 && object.count == self.bias() && object.pending == 1;
+            let in_cells = in_cells.count() as i8;
+            let count = in_cells * self.bias();
+            let held = in_cells != 0 && object.count == count && object.pending == 1;
             !object.live || is_left(number as u8) || held
         });
         let slots = state.slots.iter().all(|&[active, pointer]| {

@@ -4,6 +4,37 @@ use super::super::protocol::Sound;
 use super::config::{Config, Kernel};
 use super::explore;
 
+/// More than there are.
+const OBJECTS: u32 = 8;
+
+/// A batch waits until there are no handles, or it is too long.
+const PARKS: Config = Config {
+    handles: true,
+    quiesce: OBJECTS,
+    cpus: 1,
+    ..Config::SMALL
+};
+
+const UPGRADES: Config = Config {
+    upgrades: true,
+    clears: true,
+    empties: true,
+    joins: true,
+    calm: true,
+    ..Config::SMALL
+};
+
+const SHARED: Config = Config {
+    readers: 1,
+    writers: 2,
+    cpus: 1,
+    shared: true,
+    upgrades: true,
+    joins: true,
+    calm: true,
+    ..Config::SMALL
+};
+
 fn holds(name: &str, config: Config) {
     let found = explore::<Sound>(name, config, 2);
     assert_eq!(found, None, "{name}");
@@ -60,12 +91,74 @@ fn several_ways() {
 fn quiescing() {
     let config = Config {
         foreign: 2,
+        quiesce: OBJECTS,
         stores: 2,
         readers: 1,
         cpus: 1,
         ..Config::SMALL
     };
     holds("quiescing", config.coarse());
+}
+
+/// A batch waits; when the last handle goes, whoever is left does the work.
+#[test]
+fn parked_work_is_done() {
+    let config = Config { stores: 2, ..PARKS };
+    holds("parked work, two readers", config.coarse());
+}
+
+#[test]
+fn parked_work_of_two_is_done() {
+    let config = Config {
+        readers: 1,
+        writers: 2,
+        upgrades: true,
+        ..PARKS
+    };
+    holds("parked work, two writers", config.coarse());
+}
+
+/// With a bound, and with a fence of somebody else.
+#[test]
+fn parked_work_is_bounded() {
+    let config = Config {
+        quiesce: 2,
+        foreign: 1,
+        stores: 3,
+        readers: 1,
+        ..PARKS
+    };
+    holds("parked work, bounded", config.coarse());
+}
+
+/// Leases are upgraded; what is counted is shown again, or given back.
+#[test]
+fn upgrades() {
+    let config = Config {
+        upgrades: true,
+        clears: true,
+        empties: true,
+        cpus: 1,
+        ..Config::SMALL
+    };
+    holds("upgrades", config.coarse());
+}
+
+/// Each look at a count and at what decides then is a step.
+#[test]
+fn upgrades_step_by_step() {
+    let config = Config {
+        readers: 1,
+        cpus: 1,
+        ..UPGRADES
+    };
+    holds("upgrades, each step", config);
+}
+
+/// Two show the same object.
+#[test]
+fn two_show_one() {
+    holds("two show one object", SHARED);
 }
 
 #[test]
@@ -150,6 +243,7 @@ fn refused_fences_and_emptied_slots() {
 fn quiescing_on_x86() {
     let config = Config {
         foreign: 2,
+        quiesce: OBJECTS,
         stores: 2,
         cpus: 1,
         buffers: true,

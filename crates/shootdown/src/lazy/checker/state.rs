@@ -61,6 +61,8 @@ pub(super) struct Object {
     pub(super) count: i8,
     pub(super) pending: i8,
     pub(super) mask: u8,
+    pub(super) shown: bool,
+    pub(super) cached: bool,
 }
 
 /// The place of a thread in what it does.
@@ -102,8 +104,16 @@ pub(super) enum Doing<R> {
     },
     Nudge,
     Tend(Tend<R>, Then),
-    /// So much is given back of an object's count: the look at the count, at the mask, or
-    /// the read-modify-write.
+    /// What is counted is put into a cell: the look at the count, at what says whether it
+    /// was shown, the two stores or the read-modify-write, and the cell.
+    Show {
+        object: u8,
+        step: u8,
+        alone: bool,
+        shown: bool,
+    },
+    /// So much is given back of an object's count: the look at the count, at what says
+    /// whether it was cached, or the read-modify-write.
     GiveBack {
         object: u8,
         given: i8,
@@ -116,6 +126,7 @@ pub(super) enum Doing<R> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Then {
     Rest,
+    End,
     /// The lease that was just installed is used.
     Hold(u8),
 }
@@ -138,6 +149,8 @@ pub(super) struct Thread<R> {
     pub(super) first: u8,
     /// The object of a lease that was handed out.
     pub(super) leased: u8,
+    /// An object that it has counted, by a lease that was upgraded or from the beginning.
+    pub(super) owns: u8,
     /// What the cell has held since the load began; a bit each.
     pub(super) window: u8,
     /// The objects of its shootdown; a bit each.
@@ -149,6 +162,9 @@ pub(super) struct Thread<R> {
     pub(super) unreached: u8,
     /// Its install has given the last count back, or has nudged.
     pub(super) tends: bool,
+    /// It tends whatever there is; it has looked at what is parked.
+    pub(super) force: bool,
+    pub(super) looked: bool,
 }
 
 /// A fence that somebody else makes.
@@ -178,6 +194,9 @@ pub(super) struct State<R> {
     pub(super) parked_marks: u16,
     pub(super) served: bool,
     pub(super) foreign: Foreign,
+    pub(super) handles: u8,
+    /// Addresses that objects have had; those that none has had yet are alike.
+    pub(super) used: u8,
     pub(super) threads: [Thread<R>; THREADS],
     pub(super) broken: Option<&'static str>,
 }
@@ -196,12 +215,15 @@ impl<R: Rules> Thread<R> {
             unused: false,
             first: 0,
             leased: 0,
+            owns: 0,
             window: 0,
             batch: 0,
             marks: 0,
             fencing: false,
             unreached: 0,
             tends: false,
+            force: false,
+            looked: false,
         }
     }
 
@@ -221,6 +243,7 @@ impl<R: Rules> Thread<R> {
     pub(super) fn rest(&mut self) {
         *self = Thread {
             left: self.left,
+            owns: self.owns,
             ..Thread::new(self.cpu, self.left, Doing::Rest)
         };
     }
@@ -244,6 +267,12 @@ impl<R: Rules> State<R> {
                 left: config.foreign,
                 ..Foreign::default()
             },
+            handles: if config.handles {
+                config.writers as u8
+            } else {
+                1
+            },
+            used: 0,
             threads: std::array::from_fn(|thread| match thread {
                 _ if thread < config.readers => {
                     let cpu = (thread < usize::from(config.cpus)).then_some(thread as u8);
@@ -265,12 +294,29 @@ impl<R: Rules> State<R> {
                 count: BIAS,
                 pending: 1,
                 mask: 0,
+                shown: true,
+                cached: false,
             };
+        }
+        state.used = (1 << config.cells) - 1;
+        if config.shared {
+            let name = name_of(config.cells);
+            state.used |= 1 << config.cells;
+            state.objects[usize::from(config.cells)] = Object {
+                live: true,
+                count: config.writers as i8,
+                pending: 1,
+                ..Object::default()
+            };
+            for writer in &mut state.threads[config.readers..config.threads()] {
+                writer.owns = name;
+            }
         }
         if config.warm {
             for slot in 0..config.slots() {
                 state.slots[usize::from(slot)][1] = name_of(0);
                 state.objects[0].mask |= 1 << slot;
+                state.objects[0].cached = true;
             }
         }
         state
@@ -342,13 +388,23 @@ impl<R: Rules> State<R> {
         }
     }
 
-    /// Readers are alike: which of them does what makes no difference.
-    pub(super) fn order(&mut self, readers: usize) {
-        self.threads[..readers].sort_by_cached_key(|thread| {
+    /// Readers are alike, and so are writers: which of them does what makes no difference.
+    /// A writer's CPU is its own, and nothing waits there.
+    pub(super) fn order(&mut self, config: &Config) {
+        let key = |thread: &Thread<R>| {
             let mut hasher = DefaultHasher::new();
             thread.hash(&mut hasher);
             hasher.finish()
-        });
+        };
+        self.threads[..config.readers].sort_by_cached_key(key);
+        let writers = &mut self.threads[config.readers..config.threads()];
+        if writers.len() > 1 {
+            writers.iter_mut().for_each(|writer| writer.cpu = None);
+            writers.sort_by_cached_key(key);
+            for (cpu, writer) in (config.cpus..).zip(writers) {
+                writer.cpu = (writer.doing != Doing::Done).then_some(cpu);
+            }
+        }
     }
 }
 

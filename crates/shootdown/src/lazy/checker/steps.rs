@@ -3,7 +3,7 @@
 use super::super::protocol::{Empty, Install, Object as Name, Rules, Slot, Tend, is_marked};
 use super::config::Reader;
 use super::model::World;
-use super::state::{BIAS, Cell, Doing, Field, Object, State, Then, Thread, name_of, number_of};
+use super::state::{BIAS, Cell, Doing, Field, Object, State, Then, name_of, number_of};
 
 impl<R: Rules> World<R> {
     /// A thread's own step; false if there is no such choice.
@@ -14,11 +14,19 @@ impl<R: Rules> World<R> {
         let set = |state: &mut State<R>, doing| state.threads[thread].doing = doing;
         match mine.doing {
             Doing::Done => return false,
-            Doing::Rest if mine.left == 0 => {
-                state.drain(cpu);
-                state.threads[thread] = Thread::new(None, 0, Doing::Done);
+            Doing::Rest if mine.owns != 0 => {
+                return self.use_owned(state, thread, choice);
             }
-            Doing::Rest if self.is_reader(thread) => self.begin_load(state, thread, choice),
+            Doing::Rest if mine.left == 0 || state.cells[0].object == 0 => {
+                return self.end(state, thread);
+            }
+            Doing::Rest if self.is_reader(thread) => {
+                self.begin_load(state, thread, choice);
+                // What it begins with is its own.
+                if config.joins {
+                    return self.step(state, thread, 0);
+                }
+            }
             Doing::Rest => return self.begin_store(state, thread, choice),
             Doing::Take { commits: false } => {
                 let slot = cpu * config.ways + mine.way;
@@ -110,6 +118,9 @@ impl<R: Rules> World<R> {
                         held: object,
                         looks: false,
                     },
+                    (false, _) if choice == 1 + u8::from(config.empties) => {
+                        return self.upgrade(state, thread, object);
+                    }
                     _ => {
                         let slot = Slot(mine.slot.into());
                         Doing::Empty(Empty::with_rules(slot, Name(object.into())))
@@ -125,6 +136,7 @@ impl<R: Rules> World<R> {
                 state.nudged = true;
                 self.tend(state, thread, Then::Rest);
             }
+            Doing::Show { .. } => return self.show(state, thread, choice),
             Doing::GiveBack {
                 object,
                 given,
@@ -153,7 +165,10 @@ impl<R: Rules> World<R> {
 
     fn begin_store(&self, state: &mut State<R>, thread: usize, choice: u8) -> bool {
         let (cell, new) = (choice % self.config.cells, choice / self.config.cells);
-        if state.objects[usize::from(new)].live {
+        // Addresses that nothing has had are alike: the first one stands for all.
+        let fresh = state.used.trailing_ones() as u8;
+        let is_alike = state.used >> new & 1 == 0 && new != fresh;
+        if state.objects[usize::from(new)].live || is_alike {
             return false;
         }
         let cpu = state.threads[thread].cpu.expect("writers run");
@@ -165,22 +180,34 @@ impl<R: Rules> World<R> {
             count: bias,
             pending: 1,
             mask: 0,
+            shown: true,
+            cached: false,
         };
-        let cell_now = Cell {
-            object: name_of(new),
-            outside: 0,
-        };
+        state.used |= 1 << new;
+        state.threads[thread].left -= 1;
+        self.replace(state, thread, cell, name_of(new))
+    }
+
+    /// Puts an object into a cell, and begins to give the cell's count of the old one back.
+    pub(super) fn replace(
+        &self,
+        state: &mut State<R>,
+        thread: usize,
+        cell: u8,
+        object: u8,
+    ) -> bool {
+        let cell_now = Cell { object, outside: 0 };
         let old = std::mem::replace(&mut state.cells[usize::from(cell)], cell_now);
-        for reader in &mut state.threads[..self.config.readers] {
-            if reader.window != 0 && reader.cell == cell {
-                reader.window |= 1 << new;
+        if object != 0 {
+            for reader in &mut state.threads[..self.config.readers] {
+                if reader.window != 0 && reader.cell == cell {
+                    reader.window |= 1 << number_of(object);
+                }
             }
         }
-        let mine = &mut state.threads[thread];
-        mine.left -= 1;
-        mine.doing = Doing::GiveBack {
+        state.threads[thread].doing = Doing::GiveBack {
             object: old.object,
-            given: bias - old.outside,
+            given: self.bias() - old.outside,
             step: 0,
         };
         if self.config.whole {
@@ -286,70 +313,17 @@ impl<R: Rules> World<R> {
     pub(super) fn ended_one(&self, state: &mut State<R>, thread: usize) {
         state.threads[thread].left -= u8::from(self.is_reader(thread));
         state.threads[thread].rest();
-    }
-
-    /// Whether it was the last one.
-    pub(super) fn give_back(&self, state: &mut State<R>, object: u8) -> bool {
-        let counted = state.object(object, "a count of what is gone");
-        counted.count -= 1;
-        let count = counted.count;
-        if count < 0 {
-            state.fail("a count below zero");
+        // What comes next touches nothing but its own buffer.
+        let mine = &state.threads[thread];
+        let is_over = mine.left == 0 && mine.owns == 0;
+        if self.config.joins && !self.config.buffers && !self.config.handles && is_over {
+            self.end(state, thread);
         }
-        count == 0
-    }
-
-    /// If that is all there is, and no slot has the object, it is freed as it is.
-    fn give_back_slowly(
-        &self,
-        state: &mut State<R>,
-        thread: usize,
-        object: u8,
-        given: i8,
-        step: u8,
-    ) -> bool {
-        let cpu = state.threads[thread].cpu.expect("only who runs steps");
-        let counted = state.object(object, "a count of what is gone");
-        let mask = counted.mask;
-        let unmasked = mask == 0 || self.config.reader == Reader::ForgetsMask;
-        let next = match step {
-            0 if counted.count == given => 1,
-            1 if unmasked => {
-                counted.count = 0;
-                self.free(state, thread, object);
-                self.ended_one(state, thread);
-                return true;
-            }
-            0 | 1 => 2,
-            _ => {
-                counted.count -= given;
-                let last = counted.count == 0;
-                state.drain(cpu);
-                if last && mask != 0 {
-                    state.dying |= 1 << number_of(object);
-                    self.tend(state, thread, Then::Rest);
-                    return true;
-                }
-                if last {
-                    self.free(state, thread, object);
-                }
-                self.ended_one(state, thread);
-                return true;
-            }
-        };
-        state.threads[thread].doing = Doing::GiveBack {
-            object,
-            given,
-            step: next,
-        };
-        if self.config.whole {
-            return self.step(state, thread, 0);
-        }
-        true
     }
 
     pub(super) fn tend(&self, state: &mut State<R>, thread: usize, then: Then) {
         let tend = Tend::with_rules(self.config.filter);
+        state.threads[thread].looked = false;
         state.threads[thread].doing = Doing::Tend(tend, then);
     }
 }
