@@ -84,8 +84,6 @@ pub(super) enum Reader {
     ShownFirst,
     /// A lease is upgraded from a count of zero.
     RisesFromZero,
-    /// A batch is laid aside without a look whether anybody is left who comes for it.
-    ParksForNobody,
     /// Who parked does not look for handles after that.
     ParksAndGoes,
     /// The last handle goes without a look for what is parked.

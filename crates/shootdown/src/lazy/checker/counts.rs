@@ -174,9 +174,10 @@ impl<R: Rules> World<R> {
             return true;
         }
         if state.handles == 1 && state.cells[0].object != 0 {
-            let mut readers = state.threads[..self.config.readers].iter();
-            // Nobody may have borrowed it.
-            return readers.all(|reader| reader.window == 0) && {
+            let is_borrowed = |thread: &Thread<R>| {
+                thread.window != 0 || matches!(thread.doing, Doing::Show { .. })
+            };
+            return !state.threads.iter().any(is_borrowed) && {
                 state.drain(cpu);
                 self.replace(state, thread, 0, 0)
             };

@@ -71,7 +71,9 @@ impl<R: Rules> World<R> {
         }
         match mine.doing {
             Doing::Done => 0,
-            Doing::Rest if mine.owns != 0 => 1 + u8::from(config.cells == 1),
+            Doing::Rest if mine.owns != 0 => {
+                1 + u8::from(config.cells == 1 && state.cells[0].object != 0)
+            }
             Doing::Rest if mine.left == 0 => 1,
             Doing::Rest if self.is_reader(thread) => config.cells * config.ways,
             Doing::Rest => config.cells * config.objects,

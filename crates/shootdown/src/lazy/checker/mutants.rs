@@ -135,6 +135,7 @@ fn a_fence_that_began_early() {
     let config = Config {
         foreign: 1,
         quiesce: 8,
+        stores: 2,
         buffers: true,
         ..kernel(Kernel::Early, ALONE)
     };
