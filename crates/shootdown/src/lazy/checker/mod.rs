@@ -17,6 +17,7 @@
 
 mod config;
 mod counts;
+mod joined;
 mod model;
 mod mutants;
 mod perform;

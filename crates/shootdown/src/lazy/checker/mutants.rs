@@ -66,7 +66,6 @@ const ALONE: Config = Config {
 /// Two reclaimers, one reader.
 const TWO_WRITERS: Config = Config {
     writers: 2,
-    objects: 4,
     ..ALONE
 };
 
@@ -296,15 +295,6 @@ const PARKS: Config = Config {
     quiesce: 8,
     ..ALONE
 };
-
-#[test]
-fn a_batch_parked_for_nobody() {
-    let config = Config {
-        upgrades: true,
-        ..PARKS
-    };
-    found::<Sound>("parks for nobody", reader(Reader::ParksForNobody, config));
-}
 
 #[test]
 fn a_batch_parked_without_a_look() {

@@ -49,9 +49,8 @@ impl<R: Rules> World<R> {
     ///
     /// The batch, its marks and the counts of marks are of who has the lock, and masks of
     /// what nobody counts do not change, unless bits are cleared. What is freed earlier is
-    /// missed earlier. What comes onto a list between the lock and the taking of the list
-    /// might have come before the lock.
-    fn is_silent(&self, request: Request) -> bool {
+    /// missed earlier.
+    pub(super) fn is_silent(&self, request: Request) -> bool {
         match request {
             Request::InMask(..) => !self.config.clears && !self.config.empties,
             Request::Note(..)
@@ -60,9 +59,7 @@ impl<R: Rules> World<R> {
             | Request::Raise(_)
             | Request::Lower(_)
             | Request::Keep(..)
-            | Request::Free(_)
-            | Request::TryLock
-            | Request::Batch => true,
+            | Request::Free(_) => true,
             Request::Unpark | Request::Park => self.config.quiesce == 0,
             _ => false,
         }
@@ -271,9 +268,8 @@ impl<R: Rules> World<R> {
             Request::Park if self.config.quiesce == 0 || state.threads[thread].force => {
                 return Answer::Is(false);
             }
-            Request::Park if state.handles == 0 && self.config.reader != Reader::ParksForNobody => {
-                return Answer::Is(false);
-            }
+            // That nobody has a handle is seen by `Work`, too, after this.
+            Request::Park if state.handles == 0 => return Answer::Is(false),
             Request::Park => {
                 state.parked |= std::mem::take(&mut state.threads[thread].batch);
                 state.parked_marks |= std::mem::take(&mut state.threads[thread].marks);

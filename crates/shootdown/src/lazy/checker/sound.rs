@@ -277,7 +277,6 @@ fn three_readers() {
 fn two_reclaimers() {
     let config = Config {
         writers: 2,
-        objects: 4,
         ..Config::SMALL
     };
     holds("two reclaimers", config.coarse());
