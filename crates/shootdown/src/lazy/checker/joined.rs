@@ -64,7 +64,11 @@ fn joined_reach_whatever_single_ones_do(name: &str, config: Config) {
     let world = World::<Sound>::new(config);
     let mut compared = HashSet::new();
     for state in single.iter().filter(|state| !is_between(&world, state)) {
-        assert!(joined.contains(state), "{name}: {state:?} {:#?}", state.threads);
+        assert!(
+            joined.contains(state),
+            "{name}: {state:?} {:#?}",
+            state.threads
+        );
         compared.insert(state);
     }
     let (single, joined, compared) = (single.len(), joined.len(), compared.len());

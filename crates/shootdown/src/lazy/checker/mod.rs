@@ -10,10 +10,13 @@
 //! | property | how it is looked at |
 //! | --- | --- |
 //! | 1: nothing is used after its end | no lease, count, mark, bit or list entry is of an object that was freed; nothing is freed that is leased, counted, or that a slot leads to; a lease is of the type of its cell, and of what the cell held during the load |
-//! | 2: what is given up is freed | when no thread does anything any more, what is left is what the cells hold, and no slot is marked or held |
+//! | 2: what is given up is freed | when no thread does anything any more, what is left is what the cells hold, and what is parked for whoever comes by a handle; without handles nothing is. No slot is marked or held |
 //!
 //! Memory is x86's where a configuration says so, and sequentially consistent where not.
 //! The order of accesses within a thread is the program's, apart from x86's buffers.
+//! Larger worlds join steps that touch nothing of others to the one before (`joins`);
+//! `joined` holds that against single steps. Readers, writers and addresses that nothing
+//! has had are alike. Weak memory: `loom::references`, for what is counted.
 
 mod config;
 mod counts;

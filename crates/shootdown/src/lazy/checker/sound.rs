@@ -41,12 +41,14 @@ fn holds(name: &str, config: Config) {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "in release: ci/checker.sh")]
 fn two_readers_and_a_store() {
     holds("two readers, one store", Config::SMALL.coarse());
 }
 
 /// The fence need not abort sections. What else it might do is what it may do here, too.
 #[test]
+#[cfg_attr(debug_assertions, ignore = "in release: ci/checker.sh")]
 fn two_readers_and_a_store_on_x86() {
     let config = Config {
         kernel: Kernel::NoAbort,
@@ -57,6 +59,7 @@ fn two_readers_and_a_store_on_x86() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "in release: ci/checker.sh")]
 fn two_stores() {
     let config = Config {
         cpus: 1,
@@ -67,6 +70,7 @@ fn two_stores() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "in release: ci/checker.sh")]
 fn two_cells() {
     let config = Config {
         cells: 2,
@@ -76,6 +80,7 @@ fn two_cells() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "in release: ci/checker.sh")]
 fn several_ways() {
     let config = Config {
         ways: 2,
@@ -102,6 +107,7 @@ fn quiescing() {
 
 /// A batch waits; when the last handle goes, whoever is left does the work.
 #[test]
+#[cfg_attr(debug_assertions, ignore = "in release: ci/checker.sh")]
 fn parked_work_is_done() {
     let config = Config { stores: 2, ..PARKS };
     holds("parked work, two readers", config.coarse());
@@ -157,6 +163,7 @@ fn upgrades_step_by_step() {
 
 /// Two show the same object.
 #[test]
+#[cfg_attr(debug_assertions, ignore = "in release: ci/checker.sh")]
 fn two_show_one() {
     holds("two show one object", SHARED);
 }
@@ -198,7 +205,7 @@ fn without_the_filter() {
 
 /// Every step by itself.
 #[test]
-#[ignore = "takes minutes: ci/checker.sh all"]
+#[cfg_attr(debug_assertions, ignore = "in release: ci/checker.sh")]
 fn two_readers_and_a_store_step_by_step() {
     holds("two readers, one store, each step", Config::SMALL);
 }
@@ -227,7 +234,7 @@ fn several_ways_and_two_stores() {
 }
 
 #[test]
-#[ignore = "takes minutes: ci/checker.sh all"]
+#[cfg_attr(debug_assertions, ignore = "in release: ci/checker.sh")]
 fn refused_fences_and_emptied_slots() {
     let config = Config {
         refuses: true,
