@@ -58,7 +58,7 @@ use percid::{Process, Scope};
 use percid_rseq::generation;
 
 use super::ReclaimDomain;
-use super::retired::{Batch, Retired};
+use super::retired::{Retired, destroy_all};
 use super::stripe::{self, FIRST, other, part_of};
 use crate::fork_lock::Locked;
 use crate::{Barriers, Point, counted};
@@ -67,6 +67,9 @@ use crate::{Barriers, Point, counted};
 /// readers that are quick need to leave.
 const LOOKS: u32 = 32;
 
+/// The most objects for which room is kept from one grace period to the next.
+const KEPT: usize = 4096;
+
 /// What grace periods are at. Behind a lock.
 #[derive(Default)]
 pub(crate) struct Grace {
@@ -74,12 +77,16 @@ pub(crate) struct Grace {
     /// Numbers of grace periods whose objects are being destroyed, and in which process: a
     /// child has none of its parent's other threads.
     destroying: Vec<(u32, u64)>,
+    /// Room for the objects of the next one. Taken from the heap each time it would have the
+    /// heap put together, each time, what it keeps for small objects.
+    space: Vec<Retired>,
 }
 
 impl Grace {
     pub(crate) const EMPTY: Grace = Grace {
         waiting: None,
         destroying: Vec::new(),
+        space: Vec::new(),
     };
 }
 
@@ -93,33 +100,43 @@ struct Waiting {
     owed: Option<Point>,
 }
 
-/// What a step of the grace periods came to: objects to destroy outside the lock.
+/// What a step of the grace periods came to: objects to destroy outside the lock. Of two at
+/// the most: one that had begun before, and one that began and ended in that step.
 #[must_use = "its objects are to be destroyed"]
 pub(crate) struct Over<'a, S: Scope = Process> {
-    domain: &'a ReclaimDomain<S>,
-    numbers: Vec<u64>,
-    batches: Vec<Batch>,
+    _ended: [Option<Ended<'a, S>>; 2],
 }
 
-impl<S: Scope> Drop for Over<'_, S> {
+/// A grace period that is over. Dropping it destroys what it frees, and says so.
+struct Ended<'a, S: Scope> {
+    domain: &'a ReclaimDomain<S>,
+    number: u64,
+    objects: Vec<Retired>,
+}
+
+impl<S: Scope> Drop for Ended<'_, S> {
     fn drop(&mut self) {
         /// Even if a destructor panics.
-        struct Destroyed<'a, S: Scope>(&'a ReclaimDomain<S>, &'a [u64]);
+        struct Destroyed<'e, 'a, S: Scope>(&'e mut Ended<'a, S>);
 
-        impl<S: Scope> Drop for Destroyed<'_, S> {
+        impl<S: Scope> Drop for Destroyed<'_, '_, S> {
             fn drop(&mut self) {
-                let mut grace = self.0.grace();
-                grace
-                    .destroying
-                    .retain(|(_, number)| !self.1.contains(number));
+                let Ended {
+                    domain,
+                    number,
+                    objects,
+                } = &mut *self.0;
+                let mut grace = domain.grace();
+                grace.destroying.retain(|(_, one)| one != number);
+                if (grace.space.capacity()..=KEPT).contains(&objects.capacity()) {
+                    grace.space = mem::take(objects);
+                }
             }
         }
 
-        if self.batches.is_empty() {
-            return;
-        }
-        let _destroyed = Destroyed(self.domain, &self.numbers);
-        self.batches.clear();
+        let ended = Destroyed(self);
+        // SAFETY: the argument above.
+        unsafe { destroy_all(&mut ended.0.objects) };
     }
 }
 
@@ -226,21 +243,21 @@ impl<S: Scope> ReclaimDomain<S> {
     /// Brings grace periods forward as far as that goes without waiting for readers. With
     /// `always` one begins although nothing is retired.
     pub(crate) fn advance(&self, always: bool) -> Over<'_, S> {
-        let mut over = Over {
-            domain: self,
-            numbers: Vec::new(),
-            batches: Vec::new(),
-        };
         let Some(mut grace) = self.try_grace() else {
-            return over;
+            return Over {
+                _ended: [None, None],
+            };
         };
-        self.end(&mut grace, &mut over, 1);
+        let before = self.end(&mut grace, 1);
+        let mut now = None;
         if grace.waiting.is_none() && (always || self.has_retired()) {
             self.open_under(&grace);
-            grace.waiting = Some(self.begin());
-            self.end(&mut grace, &mut over, LOOKS);
+            grace.waiting = Some(self.begin(mem::take(&mut grace.space)));
+            now = self.end(&mut grace, LOOKS);
         }
-        over
+        Over {
+            _ended: [before, now],
+        }
     }
 
     /// Whether there is something for a grace period to free.
@@ -251,8 +268,12 @@ impl<S: Scope> ReclaimDomain<S> {
     }
 
     /// Begins a grace period: takes what came late, then chooses the other phase.
-    fn begin(&self) -> Waiting {
-        let objects = mem::take(&mut *self.late.lock());
+    fn begin(&self, mut objects: Vec<Retired>) -> Waiting {
+        {
+            let mut late = self.late.lock();
+            objects.append(&mut late);
+            late.shrink_to(KEPT);
+        }
         // Ordering: Relaxed. Whoever has the lock alone changes it.
         let old = self.phase.load(Ordering::Relaxed);
         // Ordering: SeqCst pairs with `next_number`: who read a smaller one unlinked before
@@ -277,24 +298,26 @@ impl<S: Scope> ReclaimDomain<S> {
     }
 
     /// Ends the grace period that has begun, if its readers have left.
-    fn end<'a>(&'a self, grace: &mut Grace, over: &mut Over<'a, S>, looks: u32) {
-        let Some(waiting) = &mut grace.waiting else {
-            return;
-        };
+    fn end(&self, grace: &mut Grace, looks: u32) -> Option<Ended<'_, S>> {
+        let waiting = grace.waiting.as_mut()?;
         if !self.fenced(waiting) || !(0..looks).any(|_| self.is_left(waiting.old)) {
-            return;
+            return None;
         }
-        let Some(ended) = grace.waiting.take() else {
-            return;
-        };
+        let Waiting {
+            number, objects, ..
+        } = grace.waiting.take()?;
         // Ordering: Release pairs with the Acquire of `has_ended`.
-        self.ended.store(ended.number, Ordering::Release);
-        if !ended.objects.is_empty() {
-            grace.destroying.push((generation(), ended.number));
-            over.numbers.push(ended.number);
-            // SAFETY: the argument above.
-            over.batches.push(unsafe { Batch::new(ended.objects) });
+        self.ended.store(number, Ordering::Release);
+        if objects.is_empty() {
+            grace.space = objects;
+            return None;
         }
+        grace.destroying.push((generation(), number));
+        Some(Ended {
+            domain: self,
+            number,
+            objects,
+        })
     }
 
     /// Fences the old phase's sections out, if that is still to be done, and takes what
@@ -380,6 +403,30 @@ impl<S: Scope> ReclaimDomain<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As large as it was needed, but not for ever.
+    #[test]
+    fn room_for_objects_is_kept_within_bounds() {
+        unsafe fn nothing(_: *mut u8) {}
+        let domain = ReclaimDomain::new();
+        let retire = |count: usize| {
+            for _ in 0..count {
+                // SAFETY: nothing is there.
+                unsafe { domain.retire_with(core::ptr::null_mut(), nothing) };
+            }
+        };
+        let kept = || domain.grace.lock().space.capacity();
+        let guard = domain.enter_counted();
+        retire(3 * KEPT);
+        drop(guard);
+        domain.barrier();
+        assert_eq!(domain.stats().unfreed, 0);
+        assert!(kept() <= KEPT, "{}", kept());
+        retire(10);
+        domain.barrier();
+        assert!((1..=KEPT).contains(&kept()), "{}", kept());
+        assert!(domain.late.lock().capacity() <= KEPT);
+    }
 
     /// A thread of a parent may have been between the two words of a choice.
     #[test]

@@ -39,7 +39,7 @@ pub use reclaimer::Reclaimer;
 use crate::fork_lock::ForkLock;
 use grace::Grace;
 use pace::Pace;
-use retired::{Batch, Retired};
+use retired::{Retired, destroy_all};
 use stripe::{Chosen, FIRST, WORDS};
 
 /// Defers destructors until every reader that may have found the object has left: *drop
@@ -94,12 +94,12 @@ use stripe::{Chosen, FIRST, WORDS};
 ///
 /// `retire_with` is a full fence and one section; what an [`Atomic`](crate::Atomic) replaces
 /// has had its fence on x86. Each batch costs a grace period: one
-/// fence of the kernel ([`Barriers`](crate::Barriers)), and a look at eight words for each
-/// active cid. The batch adapts: one object at a time while they are rare, hundreds while
+/// fence of the kernel ([`Barriers`](crate::Barriers)), and a look at sixteen words for each
+/// active cid. The batch adapts: one object at a time while they are rare, a thousand while
 /// they are many.
 ///
-/// Memory: a domain has 16 KiB of address space in the stripe of each active cid, touched
-/// as far as batches get; and one word and a half for each object that waits.
+/// Memory: a domain has 32 KiB of address space in the stripe of each active cid, touched
+/// as far as batches get; and two words for each object that waits.
 ///
 /// # Panics
 ///
@@ -190,7 +190,7 @@ impl ReclaimDomain<Domain> {
     /// # Cost
     ///
     /// Entering loads four words more than by the process's ids; the eight seats of a cid
-    /// are those of both phases. Of the 1 MiB that each stripe of a domain has, it takes 16
+    /// are those of both phases. Of the 1 MiB that each stripe of a domain has, it takes 32
     /// KiB, for as long as it lives.
     ///
     /// # Errors
@@ -251,12 +251,12 @@ impl<S: Scope> Drop for ReclaimDomain<S> {
         #[cfg(debug_assertions)]
         inside::forget(core::ptr::from_ref(self).addr());
         loop {
-            let all = self.take_all();
+            let mut all = self.take_all();
             if all.is_empty() {
                 break;
             }
             // SAFETY: guards borrow the domain, and those that were forgotten reach nothing.
-            drop(unsafe { Batch::new(all) });
+            unsafe { destroy_all(&mut all) };
         }
     }
 }

@@ -15,7 +15,7 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use percid::{Operation, StripeOwner, StripeRef};
+use percid::{Operation, Room, StripeOwner, StripeRef};
 use percid_rseq::Refusal;
 use percid_rseq::section::{self, Index, WordAddress};
 
@@ -25,8 +25,13 @@ use crate::counted;
 /// Seats: readers of a cid that may be inside at once without a read-modify-write. One line.
 pub(super) const SEATS: u32 = 8;
 
-/// Words of a domain in a stripe. A power of two: the arena's rooms are.
-pub(super) const WORDS: u32 = if cfg!(debug_assertions) { 128 } else { 2048 };
+/// Words of a domain in a stripe: as many as a room has, for the larger the bags, the fewer
+/// the fences.
+pub(super) const WORDS: u32 = if cfg!(debug_assertions) {
+    128
+} else {
+    Room::LONGEST
+};
 
 /// Words of a phase: its seats and its bag. Whole lines.
 const PART: u32 = (WORDS - SEATS) / 2 / SEATS * SEATS;
