@@ -26,7 +26,7 @@ use disturbance::Disturbance;
 use stripes::By;
 
 /// Every operation, in a workload that shows whether it is exact.
-const OPERATIONS: [(&str, Make); 23] = [
+const OPERATIONS: [(&str, Make); 22] = [
     ("increment", counting::increment),
     ("add", counting::add),
     ("add_through", counting::add_through),
