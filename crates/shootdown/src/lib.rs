@@ -34,6 +34,10 @@ mod fork_lock;
 pub mod guide;
 #[cfg(loom)]
 #[allow(dead_code, reason = "only the models run")]
+#[path = "lazy/handles.rs"]
+mod handles;
+#[cfg(loom)]
+#[allow(dead_code, reason = "only the models run")]
 #[path = "lazy/held.rs"]
 mod held;
 #[cfg(not(loom))]

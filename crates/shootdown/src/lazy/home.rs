@@ -15,6 +15,7 @@ use percid::{ArenaError, Source, backend};
 use percid_rseq::membarrier;
 
 use super::dead::{self, Quarantine};
+use super::handles::Handles;
 use super::list::List;
 use super::object::{Header, name_of};
 use super::policy::{Counts, Policies, Policy};
@@ -45,8 +46,7 @@ pub(super) struct Home {
     pub(super) quarantine: Quarantine,
     /// The next cell's way.
     next_way: AtomicUsize,
-    /// Domains and cells.
-    handles: AtomicUsize,
+    handles: Handles,
     /// Whether it is among the homes to be used again.
     spare: AtomicBool,
     link: AtomicU64,
@@ -88,7 +88,7 @@ impl Home {
             dead: List::new(),
             quarantine: Quarantine::new(),
             next_way: AtomicUsize::new(0),
-            handles: AtomicUsize::new(1),
+            handles: Handles::new(),
             spare: AtomicBool::new(false),
             link: AtomicU64::new(NONE),
         })))
@@ -115,29 +115,19 @@ impl Home {
     /// Takes a handle of a home off the list, if it has no other, nor anybody who could
     /// make one.
     fn begin_again(&self) -> bool {
-        // Ordering: Acquire pairs with the Release in `give_up`: what was made under the
-        // handles.
-        if !self.is_empty()
-            || self
-                .handles
-                .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed)
-                .is_err()
-        {
-            return false;
+        match self.handles.begin_again(|| self.is_empty()) {
+            Some(true) => true,
+            Some(false) => {
+                self.give_up();
+                false
+            }
+            None => false,
         }
-        // Again: who had an object before may have made a cell of it, and given that up.
-        let is_ours = self.is_empty();
-        if !is_ours {
-            self.give_up();
-        }
-        is_ours
     }
 
-    /// Whether no object is left. What was made is added up last: so if the numbers are the
-    /// same, no object was there in between.
+    /// Whether no object is left; for who has the only handle, so that none is made.
     fn is_empty(&self) -> bool {
-        let freed = self.counts.freed.sum();
-        freed == self.counts.made.sum()
+        self.counts.freed.sum() == self.counts.made.sum()
     }
 
     /// # Safety
@@ -155,19 +145,16 @@ impl Home {
 
     /// One more handle; the way that a cell with it uses first.
     pub(super) fn hold(&self) -> usize {
-        // Ordering: Relaxed: whoever holds one more has one, or an object.
-        self.handles.fetch_add(1, Ordering::Relaxed);
+        self.handles.hold();
         self.next_way.fetch_add(1, Ordering::Relaxed) % WAYS
     }
 
     /// A handle goes.
     pub(super) fn give_up(&self) {
-        // Ordering: Release pairs with the Acquire in `begin_again`: what was made under it.
-        // SeqCst pairs with `has_handles`: who leaves work to whoever comes looks after that
-        // whether anybody can come, and this looks for work after the last handle went.
-        if self.handles.fetch_sub(1, Ordering::SeqCst) > 1 {
+        if !self.handles.give_up() {
             return;
         }
+        // What was left to whoever comes.
         self.tend(true);
         if !self.spare.swap(true, Ordering::AcqRel) {
             SPARE.push(self.name(), &self.link);
@@ -175,8 +162,7 @@ impl Home {
     }
 
     pub(super) fn has_handles(&self) -> bool {
-        // Ordering: SeqCst pairs with `give_up`.
-        self.handles.load(Ordering::SeqCst) != 0
+        self.handles.any()
     }
 
     /// The last counted reference of an object is gone.

@@ -55,6 +55,7 @@ mod cell;
 mod checker;
 mod dead;
 mod domain;
+mod handles;
 mod held;
 mod home;
 mod lease;
