@@ -76,6 +76,15 @@ impl Handle {
         decode(self.0.load(Ordering::Acquire))
     }
 
+    /// The same for a word of threads without sections: all that their adds need to know,
+    /// without a way through memory.
+    #[inline(always)]
+    pub(super) fn by_thread(&self) -> Option<(Layout, u32)> {
+        // Ordering: Acquire, as in `in_sections`.
+        let handle = self.0.load(Ordering::Acquire);
+        (handle & KIND == BY_THREAD).then(|| (layout(), handle & !KIND))
+    }
+
     /// Gives it a place, if nobody else has by now; `standby`: a single word may stand
     /// outside of the arena.
     ///
@@ -132,6 +141,14 @@ fn in_arena(words: u32, source: Source) -> Result<u32, ArenaError> {
     })
 }
 
+/// Where the arena is that a handle leads into.
+#[inline(always)]
+fn layout() -> Layout {
+    arena()
+        .layout()
+        .expect("a handle into the arena comes after its reservation")
+}
+
 fn decode(handle: u32) -> Option<Place> {
     if handle == 0 {
         return None;
@@ -140,9 +157,7 @@ fn decode(handle: u32) -> Option<Place> {
     if handle & KIND == STANDBY {
         return Some(Place::Standby(index));
     }
-    let layout = arena()
-        .layout()
-        .expect("a handle into the arena comes after its reservation");
+    let layout = layout();
     Some(match handle & KIND {
         OUT_OF_LINE => Place::Sections(layout, index),
         BY_THREAD => Place::ByThread(layout, index),

@@ -138,6 +138,9 @@ impl Run {
 
     /// Where in the arena the words are, if sections reach them.
     pub(super) fn for_sections(&self) -> Option<(Layout<STRIPE_SHIFT>, u32)> {
+        if self.handle.by_thread().is_some() {
+            return None;
+        }
         match self.place_now() {
             Ok(Place::Sections(layout, first)) => Some((layout, first)),
             _ => None,
@@ -164,7 +167,11 @@ impl Run {
     ///
     /// If there is no memory.
     pub(crate) fn fallback(&self) -> Result<StripeRef<'_>, ArenaError> {
-        let (layout, first) = in_arena(self.place_now()?);
+        // Not slow, where there are no sections.
+        let (layout, first) = match self.handle.by_thread() {
+            Some(place) => place,
+            None => in_arena(self.place_now()?),
+        };
         let stripe = Stripe::Thread(arena().thread_stripe(layout));
         // SAFETY: an open stripe; the process's arena stays, and the words do with this.
         Ok(unsafe { StripeRef::new(layout, stripe, first, self.words) })

@@ -70,6 +70,10 @@ impl Word {
     #[cold]
     #[inline(never)]
     fn add_slow(&self, n: u64) {
+        // Not slow, where there are no sections.
+        if let Some((layout, index)) = self.handle.by_thread() {
+            return arena().add_by_thread(layout, index, n);
+        }
         match self.place_now() {
             Place::Sections(layout, index) => {
                 // SAFETY: as in `increment`.
