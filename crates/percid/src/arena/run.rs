@@ -234,6 +234,7 @@ pub(crate) unsafe fn run_once<O: Operation>(
     place: u32,
     operation: &O,
 ) -> Result<O::Output, Refusal> {
+    section::anchor();
     if place == 0 {
         return Err(Refusal::Unsupported);
     }
