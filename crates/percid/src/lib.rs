@@ -115,6 +115,8 @@ mod min_max;
 #[cfg_attr(loom, allow(dead_code, reason = "only the models run"))]
 mod object_lock;
 #[cfg(not(loom))]
+mod os;
+#[cfg(not(loom))]
 mod part;
 #[cfg(all(feature = "std", not(loom)))]
 mod per_cid;

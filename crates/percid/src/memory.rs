@@ -3,16 +3,12 @@
 //!
 //! Made at the first use, by whoever comes first: racing threads each reserve, the first
 //! to publish wins. So it works in signal handlers and before `main`.
-//!
-//! By `libc`, although the crate `memmap2` is at hand where files are mapped: its anonymous
-//! maps can be written to from the first byte to the last. So 16 GiB of them are 16 GiB of
-//! memory to `RLIMIT_DATA`, to a system that does not overcommit and to `mlockall`, and are
-//! refused or filled; here only what was opened counts. Nor can it open or give back a part
-//! of a map, which alignment and growth need.
 
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use percid_rseq::Preserved;
+
+use crate::os;
 
 /// The least that is opened at once: at least a page, wherever this runs.
 const GRANULE: usize = 64 << 10;
@@ -75,7 +71,7 @@ impl Region {
         let _errno = Preserved::new();
         let mut bytes = bytes.max(GRANULE);
         let base = loop {
-            match system::reserve(bytes, align.max(GRANULE)) {
+            match os::reserve_aligned(bytes, align.max(GRANULE), c"percid pool") {
                 Ok(base) => break base,
                 // Perhaps refused because somebody else has just had it.
                 Err(why) if bytes / 2 < least.max(GRANULE) => return self.place().ok_or(why),
@@ -91,7 +87,7 @@ impl Region {
             Ok(_) => Ok(unpack(mine)),
             Err(first) => {
                 // SAFETY: nobody has seen it.
-                unsafe { system::release(base, bytes) };
+                unsafe { os::release(base, bytes) };
                 Ok(unpack(first))
             }
         }
@@ -125,7 +121,7 @@ impl Region {
             .min(place.bytes);
         let open = |to: usize| {
             // SAFETY: within the reservation, which is this region's.
-            unsafe { system::open(place.base + opened, to - opened) }.map(|()| to)
+            unsafe { os::open(place.base + opened, to - opened) }.map(|()| to)
         };
         let to = open(ample).or_else(|_| open(needed))?;
         self.opened.fetch_max(to, Ordering::AcqRel);
@@ -139,12 +135,12 @@ impl Region {
     /// The part was opened, and nobody uses it.
     pub(crate) unsafe fn discard(start: usize, bytes: usize) {
         let _errno = Preserved::new();
-        let page = system::page();
+        let page = os::page();
         let from = start.next_multiple_of(page);
         let to = (start + bytes) / page * page;
         if from < to {
             // SAFETY: the caller's contract.
-            unsafe { system::discard(from, to - from) };
+            unsafe { os::discard(from, to - from) };
         }
     }
 }
@@ -153,7 +149,7 @@ impl Drop for Region {
     fn drop(&mut self) {
         if let Some(place) = self.place() {
             // SAFETY: the last user; nobody else reaches it.
-            unsafe { system::release(place.base, place.bytes) };
+            unsafe { os::release(place.base, place.bytes) };
         }
     }
 }
@@ -162,113 +158,6 @@ fn unpack(place: u64) -> Place {
     Place {
         base: place as usize & !(GRANULE - 1),
         bytes: 1 << (place & 63),
-    }
-}
-
-#[cfg(unix)]
-mod system {
-    use core::ptr;
-    use core::sync::atomic::{AtomicUsize, Ordering};
-
-    use percid_rseq::errno;
-
-    /// Reserves address space without memory.
-    pub(super) fn reserve(bytes: usize, align: usize) -> Result<usize, i32> {
-        let all = bytes.checked_add(align).ok_or(libc::ENOMEM)?;
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-        // SAFETY: a new mapping that replaces nothing.
-        let base = unsafe { libc::mmap(ptr::null_mut(), all, libc::PROT_NONE, flags, -1, 0) };
-        if base == libc::MAP_FAILED {
-            return Err(errno());
-        }
-        let start = base.expose_provenance();
-        let aligned = start.next_multiple_of(align);
-        // SAFETY: what lies before and after; both are this mapping's, and unused.
-        unsafe {
-            release(start, aligned - start);
-            release(aligned + bytes, start + align - aligned);
-        }
-        // Without it a huge page may be spent on one object.
-        #[cfg(target_os = "linux")]
-        // SAFETY: advice on the mapping made above.
-        unsafe {
-            libc::madvise(
-                ptr::with_exposed_provenance_mut(aligned),
-                bytes,
-                libc::MADV_NOHUGEPAGE,
-            );
-        }
-        Ok(aligned)
-    }
-
-    /// # Safety
-    ///
-    /// Mapped by `reserve`, and nobody uses it any more.
-    pub(super) unsafe fn release(base: usize, bytes: usize) {
-        if bytes > 0 {
-            // SAFETY: the caller's contract.
-            unsafe { libc::munmap(ptr::with_exposed_provenance_mut(base), bytes) };
-        }
-    }
-
-    /// # Safety
-    ///
-    /// Mapped by `reserve`.
-    pub(super) unsafe fn open(base: usize, bytes: usize) -> Result<(), i32> {
-        let start = ptr::with_exposed_provenance_mut(base);
-        // SAFETY: the caller's contract; nothing relies on closed pages.
-        match unsafe { libc::mprotect(start, bytes, libc::PROT_READ | libc::PROT_WRITE) } {
-            0 => Ok(()),
-            _ => Err(errno()),
-        }
-    }
-
-    /// # Safety
-    ///
-    /// Open, and nobody uses it.
-    pub(super) unsafe fn discard(base: usize, bytes: usize) {
-        // SAFETY: the caller's contract.
-        unsafe {
-            libc::madvise(
-                ptr::with_exposed_provenance_mut(base),
-                bytes,
-                libc::MADV_DONTNEED,
-            );
-        }
-    }
-
-    pub(super) fn page() -> usize {
-        static PAGE: AtomicUsize = AtomicUsize::new(0);
-        // Ordering: Relaxed. The number is all there is.
-        match PAGE.load(Ordering::Relaxed) {
-            0 => {
-                // SAFETY: no preconditions.
-                let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-                let page = usize::try_from(page).unwrap_or(super::GRANULE);
-                PAGE.store(page, Ordering::Relaxed);
-                page
-            }
-            page => page,
-        }
-    }
-}
-
-#[cfg(not(unix))]
-mod system {
-    pub(super) fn reserve(_: usize, _: usize) -> Result<usize, i32> {
-        Err(0)
-    }
-
-    pub(super) unsafe fn release(_: usize, _: usize) {}
-
-    pub(super) unsafe fn open(_: usize, _: usize) -> Result<(), i32> {
-        Err(0)
-    }
-
-    pub(super) unsafe fn discard(_: usize, _: usize) {}
-
-    pub(super) fn page() -> usize {
-        super::GRANULE
     }
 }
 

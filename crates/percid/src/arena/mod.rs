@@ -4,7 +4,6 @@
 //! | --- | --- |
 //! | `layout` | where the words are |
 //! | `reservation` | address space without memory |
-//! | `os` | what the system is asked for |
 //! | `frontier` | how far the reservation is open |
 //! | `free_list` | which words are free |
 //! | `standby` | words for when there is no arena |
@@ -38,8 +37,6 @@ pub(crate) mod ledger;
 mod loom;
 #[cfg(not(loom))]
 mod operation;
-#[cfg(not(loom))]
-mod os;
 #[cfg(not(loom))]
 mod process;
 #[cfg(not(loom))]

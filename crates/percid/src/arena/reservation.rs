@@ -8,8 +8,14 @@
 //! of a word in stripe 0, divided by 8, fits in 31 bits: then a counter needs no
 //! more than 4 bytes, and no base address to add.
 
+use core::ffi::CStr;
+
+use super::ArenaError;
 use super::layout::{GRANULE, Layout};
-use super::{ArenaError, os};
+use crate::os;
+
+/// What `/proc/self/maps` calls it.
+const NAME: &CStr = c"percid arena";
 
 /// First stripes below this address have handles that are addresses.
 const LOW_END: u64 = 8 << 31;
@@ -38,7 +44,7 @@ pub(super) fn reserve<const SHIFT: u32>(
             let placed = if low {
                 place(bytes, Layout::<SHIFT>::BYTES)
             } else {
-                anywhere(bytes)
+                os::reserve_aligned(bytes, GRANULE, NAME)
             };
             match placed {
                 Ok(base) => {
@@ -84,37 +90,13 @@ fn place(bytes: usize, stripe: usize) -> Result<usize, i32> {
         let Ok(hint) = usize::try_from(hint) else {
             break;
         };
-        match os::reserve(Some(hint), bytes) {
+        match os::reserve(Some(hint), bytes, NAME) {
             Ok(base) => return Ok(base),
             Err(os::Reserve::Occupied) => {}
             Err(os::Reserve::Refused(os_error)) => return Err(os_error),
         }
     }
-    anywhere(bytes)
-}
-
-/// A reservation wherever the system likes, which knows pages but not granules: the
-/// ends that are too much are given back.
-fn anywhere(bytes: usize) -> Result<usize, i32> {
-    let start = os::reserve(None, bytes + GRANULE).map_err(|refused| match refused {
-        os::Reserve::Refused(os_error) => os_error,
-        os::Reserve::Occupied => 0,
-    })?;
-    let (base, before, after) = within(start);
-    if before > 0 {
-        os::release(start, before);
-    }
-    if after > 0 {
-        os::release(base + bytes, after);
-    }
-    Ok(base)
-}
-
-/// Where granules start in a mapping that is one granule too long, and how many bytes
-/// are too many before and after.
-fn within(start: usize) -> (usize, usize, usize) {
-    let base = start.next_multiple_of(GRANULE);
-    (base, base - start, GRANULE - (base - start))
+    os::reserve_aligned(bytes, GRANULE, NAME)
 }
 
 #[cfg(test)]
@@ -142,15 +124,5 @@ mod tests {
         assert!(!is_low(start - 1) && !is_low(end - STRIPE + 1));
         assert!(!is_low(0x7f00_0000_0000));
         assert!((LOW_END - 8) / 8 <= i32::MAX as u64);
-    }
-
-    #[test]
-    fn a_mapping_anywhere_starts_at_a_granule() {
-        for page in [0, 1, 7, 15] {
-            let start = 0x7f00_0000_0000 + page * 4096;
-            let (base, before, after) = within(start);
-            assert!(base.is_multiple_of(GRANULE) && base >= start);
-            assert_eq!((start + before, before + after), (base, GRANULE));
-        }
     }
 }

@@ -14,7 +14,8 @@ use percid_rseq::{Preserved, portable};
 use super::free_list::FreeList;
 use super::frontier::{Frontier, Kind, Open};
 use super::layout::{GRANULE, Layout, Stripe};
-use super::{ArenaError, ledger, os, reservation};
+use super::{ArenaError, ledger, reservation};
+use crate::os;
 use crate::stack::Stack;
 
 /// Words of the longest run.
@@ -82,7 +83,8 @@ impl<const SHIFT: u32> Arena<SHIFT> {
         {
             Ok(_) => Ok(mine),
             Err(first) => {
-                os::release(mine.base(), mine.reserved());
+                // SAFETY: made above, and nobody has seen it.
+                unsafe { os::release(mine.base(), mine.reserved()) };
                 Ok(Layout::unpack(first).unwrap_or(mine))
             }
         }
@@ -298,7 +300,8 @@ impl<const SHIFT: u32> Drop for Arena<SHIFT> {
     /// Only a domain's arena ever goes, with the domain.
     fn drop(&mut self) {
         if let Some(layout) = Layout::<SHIFT>::unpack(*self.layout.get_mut()) {
-            os::release(layout.base(), layout.reserved());
+            // SAFETY: this was its last user.
+            unsafe { os::release(layout.base(), layout.reserved()) };
         }
     }
 }
@@ -327,7 +330,8 @@ impl<const SHIFT: u32> Open for Memory<SHIFT> {
         if bytes == 0 {
             return Ok(());
         }
-        let open = |stripe| os::open(self.0.stripe(stripe), bytes);
+        // SAFETY: stripes of the reservation, no further than they reach.
+        let open = |stripe| unsafe { os::open(self.0.stripe(stripe), bytes) };
         match kind {
             Kind::Cid => stripes.map(Stripe::Cid).try_for_each(open),
             Kind::Thread => {
