@@ -6,7 +6,7 @@
 //!
 //! | part | what it answers |
 //! | --- | --- |
-//! | [`backend`] | where this process's ids come from, and why |
+//! | [`backend()`] | where this process's ids come from, and why |
 //! | [`fences`] | whether sections can be fenced |
 //! | [`Source`] | the kernel's `mm_cid`, a table, or the thread |
 //! | [`Limit`] | how many stripes may be touched |

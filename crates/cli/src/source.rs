@@ -38,7 +38,8 @@ pub(crate) fn read(path: &Path) -> Result<Record, Error> {
     let record: Record = serde_json::from_value(value).map_err(|why| no_record(why.to_string()))?;
     let sound = record.cases.iter().all(|figure| {
         let [low, high] = figure.middle();
-        0.0 <= figure.min && figure.min <= low && low <= high && high <= figure.max
+        let in_order = [0.0, figure.min, low, figure.median, high, figure.max];
+        in_order.is_sorted()
     });
     match sound {
         true => Ok(record),

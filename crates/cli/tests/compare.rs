@@ -117,6 +117,8 @@ fn what_is_no_record_is_refused() {
     let mut disordered = good.clone();
     disordered["cases"][0]["median"] = 99.0.into();
     disordered["cases"][0]["min"] = 98.0.into();
+    let mut beyond = good.clone();
+    beyond["cases"][0]["median"] = 99.0.into();
     let mut foreign = good.clone();
     foreign["cases"] = json!([]);
     for (bad, why) in [
@@ -124,6 +126,7 @@ fn what_is_no_record_is_refused() {
         (json!({ "schema_version": 1 }), "missing field"),
         (newer, "schema version 7, and this program reads version 1"),
         (disordered, "in no order"),
+        (beyond, "in no order"),
         (foreign, "no figure in common"),
     ] {
         for said in [compare(&bad, &good, &[]), compare(&good, &bad, &[])] {

@@ -153,7 +153,7 @@ impl Backend {
 ///
 /// # Cost
 ///
-/// The first time about half a millisecond, for a [trial](percid_rseq::trial) of the
+/// The first time about half a millisecond, for a [trial] of the
 /// kernel; up to some ten on a machine that is busy. Afterwards a load.
 ///
 /// # Fork and signals
@@ -175,7 +175,7 @@ pub fn backend() -> Backend {
 }
 
 /// Whether sections of other CPUs can be [fenced](percid_rseq::membarrier::fence), and
-/// are aborted by it: membarrier answers, and a [trial](percid_rseq::trial) found nothing
+/// are aborted by it: membarrier answers, and a [trial] found nothing
 /// wrong. Without, domains have the thread as their source.
 ///
 /// ```

@@ -6,7 +6,7 @@
 //! | [`Bitmap`] | the ids that are taken |
 //! | [`Procedure`] | a slow path as a machine without input or output |
 //! | [`Shared`], [`drive`] | what carries its requests out |
-//! | [`victim`], [`Policy`] | choices that any answer keeps sound |
+//! | [`victim()`], [`Policy`] | choices that any answer keeps sound |
 //!
 //! # Example
 //!

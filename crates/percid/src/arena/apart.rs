@@ -33,7 +33,7 @@ impl Apart {
     ///
     /// # Safety
     ///
-    /// As [`Run::run`]; the run is there until the operation has committed.
+    /// As [`Run::run`](super::run::Run::run); the run is there until the operation has committed.
     #[inline(always)]
     pub(super) unsafe fn run_once<O: Operation>(self, operation: &O) -> Result<O::Output, Refusal> {
         // SAFETY: allocated words, or a closed table; the domain opens a stripe before its
@@ -50,7 +50,7 @@ pub(super) enum Kept {
 }
 
 impl Kept {
-    /// As [`Run::run`].
+    /// As [`Run::run`](super::run::Run::run).
     ///
     /// # Errors
     ///

@@ -4,7 +4,7 @@
 //!
 //! | word of a stripe | changed by |
 //! | --- | --- |
-//! | `HEAD` | sections; who holds [`Control`], while the list is stopped and fenced |
+//! | `HEAD` | sections; who holds `Control`, while the list is stopped and fenced |
 //! | `STOP` | who holds control |
 //! | `TAKEN` | who holds control |
 //!

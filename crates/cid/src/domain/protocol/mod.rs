@@ -127,7 +127,7 @@ pub enum Request {
         /// Which id.
         cid: u32,
     },
-    /// Which slot to take an id from; see [`victim`](super::victim).
+    /// Which slot to take an id from; see [`victim`](super::victim()).
     /// [`Answer::Victim`]. A hint: any answer is sound.
     Victim {
         /// The thief's own slot, never the answer.
