@@ -36,7 +36,18 @@ use crate::sync::spin_once;
 /// microseconds, which is as long as one takes.
 const PATIENCE: u32 = if cfg!(loom) { 2 } else { 2048 };
 
-/// A point of time, for fences to begin after.
+/// A point of time, for fences to begin after. Later ones are greater.
+///
+/// ```
+/// use percid_shootdown::Barriers;
+///
+/// let points = [Barriers::process().point(), Barriers::process().point()];
+/// assert!(points[0] <= points[1]);
+/// if Barriers::process().wait_for_one_that_started_after(points[1]).is_ok() {
+///     // Whoever took an earlier one is served, too.
+///     assert!(points.iter().all(|&point| Barriers::process().has_served(point)));
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Point(u64);
 

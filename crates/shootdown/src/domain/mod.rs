@@ -268,6 +268,19 @@ impl<S: Scope> fmt::Debug for ReclaimDomain<S> {
 }
 
 /// What a domain is at, at this moment.
+///
+/// ```
+/// use percid_shootdown::ReclaimDomain;
+///
+/// let domain = ReclaimDomain::new();
+/// let guard = domain.enter();
+/// assert_eq!(domain.stats().holding, 1);
+/// drop(guard);
+/// domain.synchronize();
+/// let stats = domain.stats();
+/// assert_eq!((stats.holding, stats.unfreed, stats.waiting), (0, 0, false));
+/// assert!(stats.grace_periods > 0);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DomainStats {

@@ -205,7 +205,25 @@ impl<T, B: Brand> fmt::Debug for Atomic<T, B> {
     }
 }
 
-/// An object that is not shared yet.
+/// An object that is not shared yet: its author may still change it.
+///
+/// ```
+/// use percid_shootdown::{Atomic, Brand, Global, Owned};
+///
+/// static ROUTES: Atomic<Vec<u32>> = Atomic::null();
+///
+/// let mut routes = Owned::new(vec![1, 2]);
+/// routes.push(3);
+/// let guard = Global::enter();
+/// assert!(ROUTES.swap(Some(routes), &guard).is_null());
+/// assert_eq!(ROUTES.load(&guard).as_ref().map(Vec::len), Some(3));
+/// # drop(guard);
+/// # ROUTES.replace(None);
+/// ```
+///
+/// # Cost
+///
+/// A box: eight bytes, and what it holds.
 pub struct Owned<T>(Box<T>);
 
 impl<T> Owned<T> {
@@ -265,6 +283,38 @@ impl<T: fmt::Debug> fmt::Debug for Owned<T> {
 }
 
 /// What an [`Atomic`] led to, or nowhere: good for as long as the guard.
+///
+/// ```
+/// use percid_shootdown::{Atomic, Brand, Global, Guarded};
+///
+/// static FIRST: Atomic<u32> = Atomic::null();
+///
+/// let guard = Global::enter();
+/// assert_eq!(FIRST.load(&guard), Guarded::null());
+/// FIRST.replace(Some(1));
+/// let one = FIRST.load(&guard);
+/// FIRST.replace(Some(2));
+/// // It was unlinked, and stays; and nothing else has its address meanwhile.
+/// assert_eq!(one.as_ref(), Some(&1));
+/// assert_ne!(one, FIRST.load(&guard));
+/// # drop(guard);
+/// # FIRST.replace(None);
+/// ```
+///
+/// Not longer than the guard:
+///
+/// ```compile_fail,E0505
+/// # use percid_shootdown::{Atomic, Brand, Global};
+/// # static FIRST: Atomic<u32> = Atomic::null();
+/// let guard = Global::enter();
+/// let one = FIRST.load(&guard);
+/// drop(guard);
+/// one.as_ref();
+/// ```
+///
+/// # Cost
+///
+/// Eight bytes, and `Copy`.
 pub struct Guarded<'g, T, B: Brand = Global> {
     raw: *mut T,
     life: PhantomData<&'g T>,
@@ -393,7 +443,30 @@ impl<T, B: Brand> fmt::Debug for Guarded<'_, T, B> {
     }
 }
 
-/// An exchange that came too late.
+/// An exchange that came too late: what was to be linked, and what is in its place.
+///
+/// ```
+/// use percid_shootdown::{Atomic, Brand, Global, Owned};
+///
+/// static COUNT: Atomic<u32> = Atomic::null();
+///
+/// /// Adds to what is there, whoever else does.
+/// fn add(n: u32) -> u32 {
+///     let guard = Global::enter();
+///     let mut now = COUNT.load(&guard);
+///     let mut sum = Owned::new(0);
+///     loop {
+///         *sum = n + now.as_ref().unwrap_or(&0);
+///         match COUNT.compare_exchange(now, sum, &guard) {
+///             Ok(sum) => return *sum.as_ref().expect("just linked"),
+///             Err(lost) => (sum, now) = (lost.new, lost.found),
+///         }
+///     }
+/// }
+///
+/// assert_eq!((add(3), add(4)), (3, 7));
+/// # COUNT.replace(None);
+/// ```
 #[derive(Debug)]
 pub struct Lost<'g, T, B: Brand = Global> {
     /// What was to be linked.
