@@ -107,11 +107,26 @@ fn a_fence_that_has_not_ended_is_found() {
     });
 }
 
+/// What a grace period does around counted readers, by its orderings.
+#[derive(Clone, Copy)]
+struct Period {
+    /// Of the choice of a phase.
+    choice: Ordering,
+    fenced: bool,
+    is_left: fn(&AtomicU64) -> bool,
+}
+
+const PERIOD: Period = Period {
+    choice: Ordering::Release,
+    fenced: true,
+    is_left: counted::is_left,
+};
+
 /// A reader that counts itself, and what grace periods do around it: loom reports a read
 /// of an object that is not ordered before its end. Two grace periods: one that comes to its
 /// count too late for the first is in the old phase of none, and must not be missed by the
 /// second.
-fn counted(raise: Raise, lower: fn(&AtomicU64)) {
+fn counted(raise: Raise, lower: fn(&AtomicU64), period: Period) {
     let shared = Arc::new(Readers {
         phase: AtomicU64::new(0),
         counts: [AtomicU64::new(0), AtomicU64::new(0)],
@@ -130,9 +145,11 @@ fn counted(raise: Raise, lower: fn(&AtomicU64)) {
     };
     for old in 0..2 {
         shared.cell.store(old + 1, Ordering::Release);
-        shared.phase.store(1 - old, Ordering::Release);
-        loom::sync::atomic::fence(Ordering::SeqCst);
-        while !counted::is_left(&shared.counts[old as usize]) {
+        shared.phase.store(1 - old, period.choice);
+        if period.fenced {
+            loom::sync::atomic::fence(Ordering::SeqCst);
+        }
+        while !(period.is_left)(&shared.counts[old as usize]) {
             thread::yield_now();
         }
         // SAFETY: as above.
@@ -158,7 +175,7 @@ fn raise(readers: &Readers) -> usize {
 
 #[test]
 fn a_counted_reader_is_waited_for() {
-    loom::model(|| counted(raise, counted::lower));
+    loom::model(|| counted(raise, counted::lower, PERIOD));
 }
 
 /// The mutant does not look at the phase again.
@@ -170,7 +187,7 @@ fn a_reader_that_does_not_look_again_is_found() {
         loom::sync::atomic::fence(Ordering::SeqCst);
         phase
     };
-    found(move || counted(mutant, counted::lower));
+    found(move || counted(mutant, counted::lower, PERIOD));
 }
 
 /// The mutant looks again without a fence.
@@ -186,17 +203,115 @@ fn a_reader_without_a_fence_is_found() {
             counted::lower(&readers.counts[phase]);
         }
     };
-    found(move || counted(mutant, counted::lower));
+    found(move || counted(mutant, counted::lower, PERIOD));
 }
 
 /// The mutant leaves without release ordering.
 #[test]
 fn a_reader_that_leaves_early_is_found() {
     found(|| {
-        counted(raise, |count| {
+        let lower = |count: &AtomicU64| {
             count.fetch_sub(1, Ordering::Relaxed);
-        });
+        };
+        counted(raise, lower, PERIOD);
     });
+}
+
+/// The mutant's second look is not an acquire.
+#[test]
+fn a_second_look_that_acquires_nothing_is_found() {
+    let mutant: Raise = |readers| {
+        loop {
+            let phase = readers.phase.load(Ordering::Acquire) as usize;
+            readers.counts[phase].fetch_add(1, Ordering::Relaxed);
+            loom::sync::atomic::fence(Ordering::SeqCst);
+            if readers.phase.load(Ordering::Relaxed) as usize == phase {
+                return phase;
+            }
+            counted::lower(&readers.counts[phase]);
+        }
+    };
+    found(move || counted(mutant, counted::lower, PERIOD));
+}
+
+/// The mutant looks at the count without acquiring what was done under it.
+#[test]
+fn a_count_that_is_not_acquired_is_found() {
+    let is_left = |count: &AtomicU64| count.load(Ordering::Relaxed) == 0;
+    found(move || counted(raise, counted::lower, Period { is_left, ..PERIOD }));
+}
+
+/// The mutant does not fence between the choice and the look.
+#[test]
+fn a_choice_without_a_fence_is_found() {
+    let fenced = false;
+    found(move || counted(raise, counted::lower, Period { fenced, ..PERIOD }));
+}
+
+/// The mutant chooses without releasing what was unlinked.
+#[test]
+fn a_choice_that_is_not_released_is_found() {
+    let choice = Ordering::Relaxed;
+    found(move || counted(raise, counted::lower, Period { choice, ..PERIOD }));
+}
+
+/// A reader of a cell of copies that counts itself, the first there ever was, and a writer,
+/// who asks for counts only if there was one.
+fn copied(seen_first: bool, fenced: bool) {
+    let shared = Arc::new((
+        AtomicU64::new(0),
+        AtomicU64::new(0),
+        AtomicU64::new(0),
+        [(); 2].map(|()| UnsafeCell::new(7)),
+    ));
+    let reader = {
+        let shared = Arc::clone(&shared);
+        thread::spawn(move || {
+            let (seen, count, cell, blocks) = &*shared;
+            if seen_first {
+                seen.store(1, Ordering::Relaxed);
+            }
+            count.fetch_add(1, Ordering::Relaxed);
+            loom::sync::atomic::fence(Ordering::SeqCst);
+            if !seen_first {
+                seen.store(1, Ordering::Relaxed);
+            }
+            let found = cell.load(Ordering::Acquire) as usize;
+            // SAFETY: loom checks just that.
+            assert_eq!(blocks[found].with(|block| unsafe { *block }), 7);
+            counted::lower(count);
+        })
+    };
+    let (seen, count, cell, blocks) = &*shared;
+    cell.swap(1, Ordering::AcqRel);
+    if fenced {
+        loom::sync::atomic::fence(Ordering::SeqCst);
+    }
+    if seen.load(Ordering::Relaxed) == 1 {
+        while !counted::is_left(count) {
+            thread::yield_now();
+        }
+    }
+    // SAFETY: as above.
+    blocks[0].with_mut(|block| unsafe { *block = 0 });
+    reader.join().unwrap();
+}
+
+#[test]
+fn a_counted_reader_of_copies_is_seen() {
+    loom::model(|| copied(true, true));
+}
+
+/// The mutant says too late that there are counts.
+#[test]
+fn a_reader_of_copies_that_is_seen_late_is_found() {
+    found(|| copied(false, true));
+}
+
+/// The mutant asks whether there are counts before others see what it replaced.
+#[test]
+fn a_writer_of_copies_without_a_fence_is_found() {
+    found(|| copied(true, false));
 }
 
 /// A number that loom watches.

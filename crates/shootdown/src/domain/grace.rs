@@ -43,6 +43,10 @@
 //! old one. The other way round a counted reader is in the new phase while sections still
 //! retire to the old one what it has found.
 //!
+//! Where the kernel keeps the ids, `chosen` is a [`Part`](percid::Part): the limit is in the
+//! same word, so whoever raises it does so by a read-modify-write, as the choice is one. By a
+//! load and a store it could bring the old phase back.
+//!
 //! `checker` visits every state of small domains, and finds each of these left out.
 //!
 //! **Fork.** A child finds the lock free, whoever held it (`ForkLock`); then it cannot tell

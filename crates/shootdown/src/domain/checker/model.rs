@@ -34,6 +34,10 @@ pub(super) struct Rules {
     pub(super) chosen_first: bool,
     /// The number of stripes is loaded after the fence.
     pub(super) limit_after: bool,
+    /// A reader looks whether a seat is free.
+    pub(super) looks_for_free: bool,
+    /// The word of limit and phase gets another limit by a read-modify-write.
+    pub(super) raises_at_once: bool,
     /// Who waits does so for a grace period that begins later.
     pub(super) waits_for_next: bool,
     /// Phases; 2 are enough.
@@ -52,6 +56,8 @@ pub(super) const SOUND: Rules = Rules {
     late_first: true,
     chosen_first: true,
     limit_after: true,
+    looks_for_free: true,
+    raises_at_once: true,
     waits_for_next: true,
     phases: 2,
 };
@@ -66,6 +72,11 @@ pub(super) struct Domain {
     pub(super) preemptions: u8,
     /// Cids whose stripes are open from the start.
     pub(super) open: u8,
+    /// Whether one word has the limit and the phase, and each phase its own seats: as by the
+    /// kernel's ids. Otherwise seats are marked with the phase.
+    pub(super) parted: bool,
+    /// Seats of a cid, in a phase.
+    pub(super) seats: u8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +96,20 @@ pub(super) enum Action {
 impl Domain {
     fn next_phase(&self, phase: u8) -> u8 {
         (phase + 1) % self.rules.phases
+    }
+
+    /// What sections load: the phase, and the number of stripes that they may touch.
+    fn choice(&self, state: &State, thread: &Thread) -> (u8, u8) {
+        let word = state.load(thread, Place::Chosen);
+        match self.parted {
+            true => (word & 3, word >> 2),
+            false => (word, state.limit),
+        }
+    }
+
+    fn seat(&self, thread: &Thread, seat: u8) -> Place {
+        let phase = if self.parted { thread.phase } else { 0 };
+        Place::Seat(thread.cid, phase, seat)
     }
 
     /// The thread's next step; false: it can take none.
@@ -124,31 +149,76 @@ impl Domain {
 
             // A reader, in a section.
             Pc::Enter if other => thread.early = Some(state.load(&thread, Place::Cell)),
-            Pc::Enter if thread.cid >= state.limit => state.limit = thread.cid + 1,
             Pc::Enter => {
-                thread.phase = state.load(&thread, Place::Chosen);
-                thread.pc = Pc::Sit;
-            }
-            Pc::Sit => {
-                let seat = Place::Seat(thread.cid);
-                if state.load(&thread, seat) == 0 {
-                    thread.place = seat;
-                    if !thread.store(seat, thread.phase + 1) {
-                        return false;
-                    }
-                    thread.pc = Pc::Find;
+                let (phase, limit) = self.choice(state, &thread);
+                if thread.cid < limit {
+                    thread.phase = phase;
+                    thread.pc = Pc::Sit;
                 } else {
                     thread.early = None;
+                    thread.pc = Pc::Open;
+                }
+            }
+            Pc::Sit => {
+                let seat = self.seat(&thread, thread.seat);
+                if state.load(&thread, seat) == 0 || !rules.looks_for_free {
+                    let mark = if self.parted { 1 } else { thread.phase + 1 };
+                    if !thread.store(seat, mark) {
+                        return false;
+                    }
+                    thread.place = seat;
+                    thread.seat = 0;
+                    thread.pc = Pc::Find;
+                } else if thread.seat + 1 < self.seats {
+                    thread.seat += 1;
+                } else {
+                    (thread.early, thread.seat) = (None, 0);
                     thread.pc = Pc::Count;
                 }
+            }
+
+            // In no section: opens the stripe of its cid, then says so where sections look.
+            Pc::Open => {
+                state.limit = state.limit.max(thread.cid + 1);
+                thread.pc = match self.parted {
+                    true => Pc::Raise,
+                    false => again(thread.role),
+                };
+            }
+            Pc::Raise => {
+                let word = state.load(&thread, Place::Chosen);
+                let is_low = word >> 2 < state.limit;
+                if rules.raises_at_once {
+                    if !thread.buffer.is_empty() {
+                        return false;
+                    }
+                    if is_low {
+                        state.chosen = state.limit << 2 | word & 3;
+                    }
+                    thread.pc = again(thread.role);
+                } else {
+                    thread.phase = word & 3;
+                    thread.pc = if is_low {
+                        Pc::Raised
+                    } else {
+                        again(thread.role)
+                    };
+                }
+            }
+            Pc::Raised => {
+                if !thread.store(Place::Chosen, state.limit << 2 | thread.phase) {
+                    return false;
+                }
+                thread.phase = 0;
+                thread.pc = again(thread.role);
             }
 
             // A counted one.
             Pc::Count => {
                 thread.phase = state.load(&thread, Place::Phase);
-                thread.pc = Pc::Raise;
+                thread.pc = Pc::CountUp;
             }
-            Pc::Raise => {
+            Pc::CountUp => {
                 thread.place = Place::Count(thread.phase);
                 if rules.counts_fenced {
                     if !thread.buffer.is_empty() {
@@ -230,10 +300,14 @@ impl Domain {
                 thread.object = 0;
                 thread.pc = Pc::Rest;
             }
-            Pc::Choose if thread.cid >= state.limit => state.limit = thread.cid + 1,
             Pc::Choose => {
-                thread.phase = state.load(&thread, Place::Chosen);
-                thread.pc = Pc::Push;
+                let (phase, limit) = self.choice(state, &thread);
+                if thread.cid < limit {
+                    thread.phase = phase;
+                    thread.pc = Pc::Push;
+                } else {
+                    thread.pc = Pc::Open;
+                }
             }
             Pc::Push => {
                 let bag = Place::Bag(thread.cid, thread.phase);
@@ -288,7 +362,14 @@ impl Domain {
                     true => Place::Chosen,
                     false => Place::Phase,
                 };
-                if !thread.store(word, self.next_phase(thread.phase)) {
+                let next = self.next_phase(thread.phase);
+                if word == Place::Chosen && self.parted {
+                    // A read-modify-write: others raise the limit that it has.
+                    if !thread.buffer.is_empty() {
+                        return false;
+                    }
+                    state.chosen = state.limit << 2 | next;
+                } else if !thread.store(word, next) {
                     return false;
                 }
                 thread.pc = match thread.pc {
@@ -325,8 +406,14 @@ impl Domain {
                 thread.pc = Pc::Scan;
             }
             Pc::Scan => {
-                if thread.scanned < thread.limit {
-                    if state.seats[thread.scanned as usize] == thread.phase + 1 {
+                if thread.scanned < thread.limit * self.seats {
+                    let (cid, seat) = (thread.scanned / self.seats, thread.scanned % self.seats);
+                    let seats = state.seats[cid as usize];
+                    let taken = match self.parted {
+                        true => seats[thread.phase as usize][seat as usize] != 0,
+                        false => seats[0][seat as usize] == thread.phase + 1,
+                    };
+                    if taken {
                         return false;
                     }
                     thread.scanned += 1;
@@ -368,6 +455,7 @@ impl Model for Domain {
     fn init_states(&self) -> Vec<State> {
         let mut state = State {
             limit: self.open,
+            chosen: if self.parted { self.open << 2 } else { 0 },
             ..State::default()
         };
         let mut cid = 0;
@@ -444,6 +532,14 @@ impl Model for Domain {
                 state.threads.iter().all(|thread| thread.pc == Pc::Done)
             }),
         ]
+    }
+}
+
+/// Where the section begins that a thread tries again.
+fn again(role: Role) -> Pc {
+    match role {
+        Role::Writer => Pc::Choose,
+        _ => Pc::Enter,
     }
 }
 

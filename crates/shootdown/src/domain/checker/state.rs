@@ -3,6 +3,7 @@
 pub(super) const THREADS: usize = 5;
 pub(super) const CIDS: usize = 2;
 pub(super) const PHASES: usize = 3;
+pub(super) const SEATS: usize = 2;
 
 /// No cid: the thread does not run.
 pub(super) const OFF: u8 = u8::MAX;
@@ -37,9 +38,12 @@ pub(super) enum Pc {
     Rest,
     Done,
     Enter,
+    Open,
+    Raise,
+    Raised,
     Sit,
     Count,
-    Raise,
+    CountUp,
     Look,
     Lower,
     Find,
@@ -67,7 +71,8 @@ pub(super) enum Place {
     Cell,
     Chosen,
     Phase,
-    Seat(u8),
+    /// Of a cid; of a phase, where each has its own; which.
+    Seat(u8, u8, u8),
     Count(u8),
     Bag(u8, u8),
 }
@@ -87,6 +92,8 @@ pub(super) struct Thread {
     pub(super) left: u8,
     pub(super) cid: u8,
     pub(super) phase: u8,
+    /// The seat that it looks at.
+    pub(super) seat: u8,
     pub(super) object: u8,
     /// What it loaded before its section.
     pub(super) early: Option<u8>,
@@ -108,6 +115,7 @@ impl Thread {
             left,
             cid: OFF,
             phase: 0,
+            seat: 0,
             object: 0,
             early: None,
             place: Place::Cell,
@@ -144,7 +152,7 @@ impl Thread {
             Pc::Enter | Pc::Sit => {
                 self.pc = Pc::Enter;
                 self.early = None;
-                self.phase = 0;
+                (self.phase, self.seat) = (0, 0);
             }
             Pc::Push => {
                 self.pc = Pc::Choose;
@@ -165,9 +173,10 @@ impl Thread {
 pub(super) struct State {
     pub(super) threads: [Thread; THREADS],
     pub(super) cell: u8,
+    /// The phase that sections are in; with the limit, where one word has both.
     pub(super) chosen: u8,
     pub(super) phase: u8,
-    pub(super) seats: [u8; CIDS],
+    pub(super) seats: [[[u8; SEATS]; PHASES]; CIDS],
     pub(super) counts: [u8; PHASES],
     /// Sets of objects.
     pub(super) bags: [[u8; PHASES]; CIDS],
@@ -195,7 +204,7 @@ impl Default for State {
             cell: 0,
             chosen: 0,
             phase: 0,
-            seats: [0; CIDS],
+            seats: [[[0; SEATS]; PHASES]; CIDS],
             counts: [0; PHASES],
             bags: [[0; PHASES]; CIDS],
             late: 0,
@@ -217,7 +226,9 @@ impl State {
             Place::Cell => &mut self.cell,
             Place::Chosen => &mut self.chosen,
             Place::Phase => &mut self.phase,
-            Place::Seat(cid) => &mut self.seats[cid as usize],
+            Place::Seat(cid, phase, seat) => {
+                &mut self.seats[cid as usize][phase as usize][seat as usize]
+            }
             Place::Count(phase) => &mut self.counts[phase as usize],
             Place::Bag(cid, phase) => &mut self.bags[cid as usize][phase as usize],
         }
@@ -232,7 +243,9 @@ impl State {
                 Place::Cell => self.cell,
                 Place::Chosen => self.chosen,
                 Place::Phase => self.phase,
-                Place::Seat(cid) => self.seats[cid as usize],
+                Place::Seat(cid, phase, seat) => {
+                    self.seats[cid as usize][phase as usize][seat as usize]
+                }
                 Place::Count(phase) => self.counts[phase as usize],
                 Place::Bag(cid, phase) => self.bags[cid as usize][phase as usize],
             },
