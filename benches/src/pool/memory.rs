@@ -53,44 +53,40 @@ const LAYOUT: Layout = match Layout::from_size_align(BYTES, 16) {
     Err(_) => panic!("a layout"),
 };
 
-/// Anonymous memory of the process for each thread that did `work` and now sleeps, beyond
-/// what the same threads need that did nothing.
+/// Anonymous memory of the process for each thread that did `work` and now sleeps: after all
+/// did, less what it was when all had begun. So nothing that threads bring is in between, and
+/// pages count, 4 bytes a thread.
 fn per_sleeper(work: fn(), after: impl FnOnce()) -> Result<f64, Error> {
-    let memory = |work: fn(), after: &mut dyn FnMut()| {
-        let all = Barrier::new(SLEEPING + 1);
-        thread::scope(|scope| {
-            for number in 0..SLEEPING {
-                let all = &all;
-                thread::Builder::new()
-                    .stack_size(64 << 10)
-                    .spawn_scoped(scope, move || {
-                        touch_stack();
-                        work();
-                        all.wait();
-                        all.wait();
-                    })
-                    .map_err(|why| Error::Thread { number, why })?;
-            }
-            all.wait();
-            after();
-            let found = anonymous().map_err(Error::Resident);
-            all.wait();
-            found
-        })
-    };
-    // Stacks and what a thread brings are used again by the next thousand; the heap has
-    // grown as far as that takes it after some of them.
-    for _ in 0..12 {
-        memory(|| {}, &mut || {})?;
-    }
-    let before = memory(|| {}, &mut || {})?;
-    let mut after = Some(after);
-    let with = memory(work, &mut || {
-        if let Some(after) = after.take() {
-            after();
+    let all = Barrier::new(SLEEPING + 1);
+    thread::scope(|scope| {
+        for number in 0..SLEEPING {
+            let all = &all;
+            thread::Builder::new()
+                .stack_size(64 << 10)
+                .spawn_scoped(scope, move || {
+                    touch_stack();
+                    all.wait();
+                    all.wait();
+                    work();
+                    all.wait();
+                    all.wait();
+                })
+                .map_err(|why| Error::Thread { number, why })?;
         }
-    })?;
-    Ok(with.saturating_sub(before) as f64 / SLEEPING as f64)
+        all.wait();
+        // The first readings bring the reader's own memory.
+        let before = (0..4).map(|_| anonymous()).last().unwrap_or(Ok(0));
+        all.wait();
+        all.wait();
+        after();
+        let found = anonymous();
+        all.wait();
+        let (before, found) = (
+            before.map_err(Error::Resident)?,
+            found.map_err(Error::Resident)?,
+        );
+        Ok(found.saturating_sub(before) as f64 / SLEEPING as f64)
+    })
 }
 
 /// Makes more of the stack resident than any work here uses, so that pages of stacks are not
