@@ -7,7 +7,8 @@
 //!
 //! Blocks of up to 4 KiB come from a pool for their class, larger ones and those of unusual
 //! alignment from the system. There is nothing of a thread: what a thread frees is cached
-//! for the cid that it runs under, and found by whoever runs there next.
+//! for the cid that it runs under, and found by whoever runs there next. Twice a second a
+//! thread of the program gives back what idle cids hold.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ptr::{self, NonNull};
@@ -50,12 +51,17 @@ static CLASS_OF: [u8; LARGEST / ALIGN + 1] = {
     table
 };
 
+/// Blocks that idle cids hold longer than this go back to the system.
+const IDLE: Duration = Duration::from_millis(400);
+
 /// A pool for a class.
 const fn pool(class: usize) -> RawPool {
     let Ok(layout) = Layout::from_size_align(SIZES[class] as usize, ALIGN) else {
         panic!("a class is a layout");
     };
-    RawPool::new(layout)
+    RawPool::builder(layout)
+        .decay_after(Some(IDLE))
+        .build_static()
 }
 
 macro_rules! pools {
@@ -125,6 +131,18 @@ unsafe impl GlobalAlloc for Classes {
                     moved
                 }
             }
+        }
+    }
+}
+
+/// Gives back what is not needed any more, again and again. Pools have no thread of their
+/// own, so it is one of the program's.
+fn give_back() {
+    loop {
+        thread::sleep(IDLE * 5 / 4);
+        for pool in &POOLS {
+            // Another thread may be at it: then it is.
+            let _ = pool.decay();
         }
     }
 }
@@ -214,6 +232,7 @@ fn anonymous() -> std::io::Result<u64> {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    thread::spawn(give_back);
     if std::env::args().nth(1).as_deref() == Some("retained") {
         let bytes = retained(1000, Duration::from_secs(2))?;
         println!("{:.2} KiB retained per sleeping thread", bytes / 1024.0);
