@@ -8,8 +8,8 @@ use super::home::Home;
 use super::protocol::Object;
 use super::references::References;
 
-/// A cache line of its own: values and their neighbours are read by everybody.
-#[repr(C, align(64))]
+/// With a small value it is one cache line.
+#[repr(C)]
 pub(super) struct Header {
     pub(super) references: References,
     /// The next one on a list.
@@ -18,7 +18,7 @@ pub(super) struct Header {
     home: &'static Home,
 }
 
-const _: () = assert!(size_of::<Header>() == 64);
+const _: () = assert!(size_of::<Header>() + size_of::<u64>() == LINE);
 const _: () = assert!(core::mem::offset_of!(Header, references) == 0);
 
 /// What is known of a value's type.
@@ -30,8 +30,9 @@ struct Kind {
     drop: unsafe fn(*mut u8),
 }
 
-/// A header and its value.
-#[repr(C)]
+/// A header and its value, in cache lines of their own: they, and their neighbours, are
+/// read by everybody.
+#[repr(C, align(64))]
 pub(super) struct Shell<T> {
     header: Header,
     value: T,

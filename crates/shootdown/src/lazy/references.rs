@@ -30,7 +30,7 @@ pub(crate) const BIAS: u64 = 1 << 32;
 /// Slots that have a bit of their own; the last bit stands for all others.
 const EXACT: u32 = 64 * WORDS as u32 - 1;
 
-const WORDS: usize = if cfg!(loom) { 1 } else { 3 };
+const WORDS: usize = if cfg!(loom) { 1 } else { 2 };
 
 /// Which rules hold: all, except in the mutants that loom's tests define to see that it
 /// finds them.
