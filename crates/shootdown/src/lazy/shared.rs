@@ -26,7 +26,8 @@ use super::references::References;
 ///
 /// # Cost
 ///
-/// A cache line beside the value, and 48 bytes to align it. A clone or drop is an atomic
+/// 56 bytes before the value, so that both are one cache line if the value is a word, and 48
+/// more to align it. A clone or drop is an atomic
 /// read-modify-write. Drop of the last one that no slot has cached makes no fence.
 ///
 /// # Fork and signals
