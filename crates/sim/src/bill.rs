@@ -61,6 +61,11 @@ impl Line {
         took
     }
 
+    /// Whether somebody has changed it since that version.
+    pub(crate) fn has_changed_since(&self, seen: u32) -> bool {
+        self.version != seen
+    }
+
     /// Whether a change of it is on its way at this time.
     pub(crate) fn is_busy(&self, now: Time) -> bool {
         self.free_at > now

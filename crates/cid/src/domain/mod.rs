@@ -6,7 +6,7 @@
 //! | [`Bitmap`] | the ids that are taken |
 //! | [`Procedure`] | a slow path as a machine without input or output |
 //! | [`Shared`], [`drive`] | what carries its requests out |
-//! | [`victim()`], [`Policy`] | choices that any answer keeps sound |
+//! | [`victim()`], [`Aged`], [`Policy`] | choices that any answer keeps sound |
 //!
 //! # Example
 //!
@@ -18,6 +18,7 @@
 //! assert_eq!(acquire.request(), Request::Cpu);
 //! ```
 
+mod aged;
 mod bitmap;
 #[cfg(not(loom))]
 mod builder;
@@ -32,6 +33,7 @@ mod protocol;
 mod victim;
 mod word;
 
+pub use aged::Aged;
 pub use bitmap::{Bitmap, Claim};
 #[cfg(not(loom))]
 pub use builder::{Bound, DomainBuilder, DomainError};

@@ -1,17 +1,18 @@
 //! This project's `Domain`: percid-cid's own procedures, driven in simulated time.
 //!
-//! [`Acquire`], [`Scan`], [`Compact`] and [`victim`] are the functions that the real
-//! domain runs, unchanged, and so is the [`Bitmap`]; here their requests go to simulated
+//! [`Acquire`], [`Scan`], [`Compact`], [`Aged`] and [`victim`] are the functions that the
+//! real domain runs, unchanged, and so is the [`Bitmap`]; here their requests go to simulated
 //! lines and CPUs. What is written anew is what the real driver does around them
-//! (percid-cid, `domain/live/inner.rs`): the scan when a period has passed, and the
-//! budget of ids that migrating threads take along under a relaxed bound.
+//! (percid-cid, `domain/live`): the scans when a period has passed, and the budget of ids
+//! that migrating threads take along under a relaxed bound.
 //!
 //! A domain lives in user space: a switch costs it nothing as long as the slot of the
-//! CPU holds an id. A thread whose slot was taken finds out at its next section.
+//! CPU holds an id, and no slot of the same line has changed. A thread whose slot was taken
+//! finds out at its next section.
 
 use percid_cid::domain::{
-    Acquire, Answer, Attempts, Bitmap, Claim, Compact, Depth, Outcome, Place, Policy as Moves,
-    Procedure, Request, Scan, SlotState, SlotWord, victim,
+    Acquire, Aged, Answer, Attempts, Bitmap, Claim, Compact, Depth, Outcome, Place,
+    Policy as Moves, Procedure, Request, Scan, SlotState, SlotWord, victim,
 };
 
 use super::per_cpu::PerCpu;
@@ -22,6 +23,9 @@ use crate::bill::{Bill, Line, Lock, Part, Time};
 
 /// Ids that may be taken along in a period under a relaxed bound.
 const TAKEN_ALONG: u32 = 8;
+
+/// Slots are eight bytes.
+const SLOTS_OF_A_LINE: u32 = 8;
 
 /// What bounds the ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +40,8 @@ pub(super) enum Bounds {
 struct Slot {
     word: SlotWord,
     changed: Time,
-    line: Line,
+    /// The version of its line that its CPU has seen.
+    seen: u32,
 }
 
 impl Default for Slot {
@@ -44,7 +49,7 @@ impl Default for Slot {
         Slot {
             word: SlotWord::UNSET,
             changed: 0,
-            line: Line::default(),
+            seen: 0,
         }
     }
 }
@@ -54,6 +59,8 @@ struct Space {
     ids: Bitmap,
     ids_line: Line,
     slots: PerCpu<Slot>,
+    /// By CPU, too: the lines that hold the slots of [`SLOTS_OF_A_LINE`] of them.
+    lines: PerCpu<Line>,
     joined: u32,
     joined_line: Line,
     hand: u32,
@@ -85,6 +92,7 @@ struct Driver<'a, 'b> {
     kernel: &'a mut Lock,
     bounds: Bounds,
     process: u32,
+    aged: Aged,
     stealing: bool,
 }
 
@@ -118,7 +126,8 @@ impl Driver<'_, '_> {
             Request::Load { slot } => Answer::Word(self.load(slot).0),
             Request::Look { slot } => {
                 let (word, changed) = self.load(slot);
-                let aged = self.bill.now().saturating_sub(changed) >= PERIOD;
+                let age = self.bill.now().saturating_sub(changed);
+                let aged = self.aged.finds(word.state(), age);
                 Answer::Seen { word, aged }
             }
             Request::Swap { slot, old, new } => Answer::Swapped(self.swap(slot, old, new)),
@@ -159,21 +168,16 @@ impl Driver<'_, '_> {
     }
 
     fn load(&mut self, slot: u32) -> (SlotWord, Time) {
-        match self.space.slots.get(slot) {
-            Some(slot) => {
-                self.bill.load(&slot.line);
-                (slot.word, slot.changed)
-            }
-            None => {
-                self.bill.load(&Line::default());
-                (SlotWord::UNSET, 0)
-            }
-        }
+        self.bill
+            .load(self.space.lines.get_mut(slot / SLOTS_OF_A_LINE));
+        let slot = self.space.slots.get(slot);
+        slot.map_or((SlotWord::UNSET, 0), |slot| (slot.word, slot.changed))
     }
 
     fn swap(&mut self, cpu: u32, old: SlotWord, new: SlotWord) -> bool {
+        self.bill
+            .rmw(self.space.lines.get_mut(cpu / SLOTS_OF_A_LINE));
         let slot = self.space.slots.get_mut(cpu);
-        self.bill.rmw(&mut slot.line);
         if slot.word != old {
             return false;
         }
@@ -228,6 +232,7 @@ impl InUserSpace {
             kernel: &mut self.kernel,
             bounds: self.bounds,
             process,
+            aged: Aged::ByTime { period: PERIOD },
             stealing: false,
         }
     }
@@ -238,6 +243,17 @@ impl InUserSpace {
         match slot.word.state() {
             SlotState::Valid(id) => Some(id),
             _ => None,
+        }
+    }
+
+    /// A section loads the slot of its CPU: for nothing, unless the line has moved.
+    fn look(&mut self, bill: &mut Bill, process: u32) {
+        let space = &mut self.spaces[process as usize];
+        let line = space.lines.get_mut(bill.cpu / SLOTS_OF_A_LINE);
+        let seen = &mut space.slots.get_mut(bill.cpu).seen;
+        if line.has_changed_since(*seen) {
+            bill.part(Part::Slow);
+            bill.load_seen(line, seen);
         }
     }
 
@@ -256,9 +272,17 @@ impl InUserSpace {
         space.scanned = bill.now();
         bill.part(Part::Scan);
         let (since, cpus) = (bill.now(), bill.world.machine.cpus());
-        let scan: Scan = Scan::new(Depth::Aged, 0..cpus);
-        self.driver(bill, process).run(scan);
-        self.spaces[process as usize].taken_along = 0;
+        let scan = || -> Scan { Scan::new(Depth::Aged, 0..cpus) };
+        self.driver(bill, process).run(scan());
+        let space = &mut self.spaces[process as usize];
+        space.taken_along = 0;
+        if let Some(free) = space.ids.lowest_free()
+            && space.ids.highest() > Some(free)
+        {
+            let mut driver = self.driver(bill, process);
+            driver.aged = Aged::Above { free };
+            driver.run(scan());
+        }
         scanned(bill, since);
     }
 }
@@ -303,6 +327,7 @@ impl Policy for InUserSpace {
         let process = bill.world.process_of(thread);
         let mut attempts = Attempts::default();
         let mut rejected = false;
+        self.look(bill, process);
         loop {
             let id = self.loaded(bill, process);
             ensure(&mut self.tasks, thread).id = id;

@@ -9,20 +9,10 @@ use super::counts::count;
 use super::inner::Inner;
 use super::table::Table;
 use super::thread;
+use crate::domain::aged::Aged;
 use crate::domain::protocol::{Answer, Outcome, Procedure, Request, Shared};
 use crate::domain::victim::victim;
 use crate::domain::word::{SlotState, SlotWord};
-
-/// Which slots a scan finds aged.
-#[derive(Clone, Copy)]
-enum Aged {
-    /// LAZY for a period: its owner had that long to prove its use. VALID for half of
-    /// one: scans are a period apart, and an owner that proved its use right after the
-    /// last one is asked again by the next.
-    ByTime,
-    /// VALID under a higher id than this one, which is free.
-    Above(u32),
-}
 
 /// One procedure on one domain.
 pub(super) struct Driver<'a> {
@@ -42,7 +32,9 @@ impl<'a> Driver<'a> {
             inner,
             table,
             now,
-            aged: Aged::ByTime,
+            aged: Aged::ByTime {
+                period: inner.period(),
+            },
             stealing: Cell::new(false),
             own: Cell::new(u32::MAX),
         }
@@ -52,20 +44,8 @@ impl<'a> Driver<'a> {
     /// to the mark moves down.
     pub(super) fn above(free: u32, inner: &'a Inner, table: &'a Table, now: u64) -> Driver<'a> {
         Driver {
-            aged: Aged::Above(free),
+            aged: Aged::Above { free },
             ..Driver::new(inner, table, now)
-        }
-    }
-
-    /// Whether a slot in this state is one that the scan looks for.
-    fn is_aged(&self, slot: u32, word: SlotWord) -> bool {
-        let age = self.now.saturating_sub(self.table.changed(slot));
-        match (self.aged, word.state()) {
-            (_, SlotState::Unset) => false,
-            (Aged::ByTime, SlotState::Valid(_)) => age >= self.inner.period() / 2,
-            (Aged::ByTime, SlotState::Lazy(_)) => age >= self.inner.period(),
-            (Aged::Above(free), SlotState::Valid(cid)) => cid > free,
-            (Aged::Above(_), SlotState::Lazy(_)) => false,
         }
     }
 
@@ -153,7 +133,8 @@ impl Shared for Driver<'_> {
             Request::Load { slot } => Answer::Word(self.table.load(slot)),
             Request::Look { slot } => {
                 let word = self.table.load(slot);
-                let aged = self.is_aged(slot, word);
+                let age = self.now.saturating_sub(self.table.changed(slot));
+                let aged = self.aged.finds(word.state(), age);
                 Answer::Seen { word, aged }
             }
             Request::Swap { slot, old, new } => Answer::Swapped(self.swap(slot, old, new)),
