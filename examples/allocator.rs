@@ -26,7 +26,8 @@ struct Classes;
 #[global_allocator]
 static ALLOCATOR: Classes = Classes;
 
-/// Bytes of each class: in steps of a quarter of the power of two below, from 64 on.
+/// Bytes of each class: in steps of a quarter of the power of two below, from 64 to 1280;
+/// few above that.
 const SIZES: [u16; 24] = [
     16, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 896, 1024,
     1280, 2048, 3072, 4096,

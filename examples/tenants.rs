@@ -76,7 +76,7 @@ fn serve(tenants: &[LazyCell<Settings>], domain: &LazyDomain, requests: u64, cha
         scope.spawn(move || {
             for number in 0..requests {
                 let tenant = number as usize % TENANTS;
-                // Some are done at once; some are handed on, with what they hold.
+                // Handed on to another thread, with what it holds.
                 let settings = tenants[tenant].load();
                 if sender.send(Request { tenant, settings }).is_err() {
                     break;

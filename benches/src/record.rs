@@ -50,7 +50,7 @@ pub struct Figure {
     pub implementation: String,
     /// Threads that took part.
     pub threads: usize,
-    /// Of the three figures.
+    /// Of the figures below.
     pub unit: String,
     /// Middle of the repetitions.
     pub median: f64,
