@@ -11,6 +11,7 @@ mod builder;
 mod check;
 mod chunks;
 mod handle;
+mod mode;
 mod raw;
 mod typed;
 
@@ -18,7 +19,8 @@ use core::fmt;
 
 pub use self::builder::{PoolBuilder, RawPoolBuilder};
 pub use self::handle::Handle;
-pub use self::raw::{Mode, PoolStats, RawPool};
+pub use self::mode::{Mode, PoolStats};
+pub use self::raw::RawPool;
 pub use self::typed::Pool;
 
 /// Why a pool has no object.

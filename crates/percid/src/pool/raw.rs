@@ -6,12 +6,11 @@ use core::fmt;
 use core::ptr::NonNull;
 use core::time::Duration;
 
-use percid_cid::{Backend, Domain, backend, fence};
-use percid_rseq::membarrier::BarrierError;
+use percid_cid::Domain;
 
 use super::check;
 use super::chunks::{Chunks, Shape};
-use super::{PoolError, RawPoolBuilder};
+use super::{Mode, PoolError, PoolStats, RawPoolBuilder};
 use crate::magazine::{CidStats, Control, Magazines, RemoteError, Source};
 use crate::scope::{Process, Scope};
 
@@ -415,49 +414,6 @@ impl<S: Scope> fmt::Debug for RawPool<S> {
             .field("stats", &self.stats())
             .finish_non_exhaustive()
     }
-}
-
-/// How a pool works.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Mode {
-    /// By sections, or what else and why.
-    pub backend: Backend,
-    /// Whether objects can be taken from other cids, and why not.
-    pub fence: Result<(), BarrierError>,
-}
-
-impl Mode {
-    /// How everything here works.
-    pub(crate) fn here() -> Mode {
-        Mode {
-            backend: backend(),
-            fence: fence(),
-        }
-    }
-}
-
-impl fmt::Display for Mode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Backend { source, reason, .. } = self.backend;
-        write!(f, "{source}: {reason}")?;
-        match self.fence {
-            Ok(()) => f.write_str("; objects of other cids can be taken"),
-            Err(why) => write!(f, "; objects stay with their cids: {why}"),
-        }
-    }
-}
-
-/// How large a pool is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PoolStats {
-    /// Objects that have memory, in use or free.
-    pub objects: u64,
-    /// Free objects in the caches of cids.
-    pub cached: u64,
-    /// Bytes from one object to the next.
-    pub stride: usize,
 }
 
 /// The object that a word stands for.

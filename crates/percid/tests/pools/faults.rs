@@ -2,8 +2,10 @@
 
 use std::alloc::Layout;
 use std::collections::HashSet;
+#[cfg(target_env = "gnu")]
+use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
@@ -282,6 +284,63 @@ fn a_foreign_pointer_is_found_where_debugging() {
     let foreign = NonNull::from(&mut elsewhere).cast();
     let outcome = catch_unwind(AssertUnwindSafe(|| free(&pool, foreign)));
     assert!(message(outcome).contains("not an object of"));
+}
+
+/// A thread that ends where it stands, between getting objects and using them: what it had is
+/// lost, given to nobody and not taken back; what it had freed is there.
+#[test]
+#[cfg(target_env = "gnu")]
+fn a_thread_that_is_killed_loses_what_it_has_and_nothing_else() {
+    const HAD: usize = 100;
+    const FREED: usize = 2000;
+    type Shared = (RawPool, [AtomicU64; HAD]);
+
+    extern "C" fn work(shared: *mut c_void) -> *mut c_void {
+        // SAFETY: what the thread was started with, which outlives it.
+        let (pool, had) = unsafe { &*shared.cast::<Shared>() };
+        let mut freed = [ptr::null_mut(); FREED];
+        let freed_count = pool.alloc_batch(&mut freed);
+        for place in had {
+            let object = pool.try_alloc().map_or(0, |object| object.addr().get());
+            place.store(object as u64, Ordering::Relaxed);
+        }
+        // SAFETY: allocated above. The rest is not freed.
+        unsafe { pool.free_batch(&freed[..freed_count]) };
+        // SAFETY: ends this thread and nothing else. Nothing on its stack is anybody's.
+        unsafe { libc::syscall(libc::SYS_exit, 0) };
+        shared
+    }
+
+    let shared: Shared = (RawPool::new(LAYOUT), [const { AtomicU64::new(0) }; HAD]);
+    let (mut thread, what) = (0, (&raw const shared).cast_mut().cast());
+    // SAFETY: a place for the thread's name, and a function that takes what it is given.
+    let created = unsafe { libc::pthread_create(&raw mut thread, ptr::null(), work, what) };
+    assert_eq!(created, 0);
+    // SAFETY: a thread that nobody else joins. The kernel says that it is gone.
+    assert_eq!(unsafe { libc::pthread_join(thread, ptr::null_mut()) }, 0);
+
+    let (pool, had) = &shared;
+    let held: Vec<NonNull<u8>> = had
+        .iter()
+        .filter_map(|object| {
+            NonNull::new(ptr::with_exposed_provenance_mut(
+                object.load(Ordering::Relaxed) as usize,
+            ))
+        })
+        .collect();
+    assert_eq!(held.len(), HAD);
+    // Where there is no fence, what is on other cids stays there.
+    let _ = pool.trim();
+    for object in &held {
+        // SAFETY: nobody's any more, and still there.
+        unsafe { object.as_ptr().write_bytes(7, LAYOUT.size()) };
+    }
+    let mut room = vec![0; FREED * 2];
+    assert!(distinct(pool, &held, &mut room));
+    for object in &held {
+        // SAFETY: as above.
+        assert_eq!(unsafe { object.as_ptr().read() }, 7);
+    }
 }
 
 #[test]

@@ -7,91 +7,18 @@
 //! | in the stack of open ones: it has objects left | nobody |
 //! | carved: all of its objects were handed out | nobody, ever, until it is reset |
 //!
-//! A chunk all of whose carved objects lie in the depot can be given back to the kernel, if
-//! nobody carves it meanwhile: it was carved to its end, or the thread that trims has taken
-//! it from the open ones.
-//!
 //! Objects that have no place in magazines or in the depot are *kept*: a stack whose links
 //! lie outside of the objects, for an object that was popped is its user's to write to.
 
-use core::alloc::Layout;
+mod shape;
+mod trim;
+
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+pub(super) use self::shape::Shape;
 use super::PoolError;
-use crate::magazine::{NONE, Stack};
+use crate::magazine::Stack;
 use crate::memory::{Place, Region};
-
-/// The least bytes of a chunk.
-const CHUNK: usize = 256 << 10;
-
-/// Objects of a chunk at the least, where they are large.
-const FEWEST: usize = 16;
-
-/// Address space of a pool; less where the system has less, or objects are so small that
-/// their numbers would not fit.
-#[cfg(target_pointer_width = "64")]
-const RESERVED: usize = 16 << 30;
-#[cfg(not(target_pointer_width = "64"))]
-const RESERVED: usize = 64 << 20;
-
-/// Objects that one pool can have.
-const OBJECTS: usize = 1 << 28;
-
-/// The largest alignment.
-pub(super) const ALIGN: usize = 2 << 20;
-
-/// How objects lie in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Shape {
-    /// Bytes from one object to the next.
-    pub(super) stride: usize,
-    pub(super) align: usize,
-    /// log2 of the bytes of a chunk.
-    chunk: u32,
-    /// Objects of a chunk.
-    pub(super) each: u32,
-}
-
-impl Shape {
-    /// For objects of a layout; `None` if no pool can hold them.
-    pub(super) const fn of(layout: Layout, line: bool) -> Option<Shape> {
-        let mut align = layout.align();
-        if align < 8 {
-            align = 8;
-        }
-        if line {
-            // As the kernel's SLAB_HWCACHE_ALIGN: as many as fit share a line, and none
-            // lies across two that would fit into one.
-            let mut wanted = 64;
-            while layout.size() <= wanted / 2 {
-                wanted /= 2;
-            }
-            if wanted > align {
-                align = wanted;
-            }
-        }
-        if align > ALIGN || layout.size() > RESERVED / 64 {
-            return None;
-        }
-        let size = if layout.size() == 0 { 1 } else { layout.size() };
-        let stride = size.next_multiple_of(align);
-        let mut bytes = (stride * FEWEST).next_power_of_two();
-        if bytes < CHUNK {
-            bytes = CHUNK;
-        }
-        Some(Shape {
-            stride,
-            align,
-            chunk: bytes.trailing_zeros(),
-            each: (bytes / stride) as u32,
-        })
-    }
-
-    fn reserved(&self) -> usize {
-        let most = OBJECTS.saturating_mul(self.stride).next_power_of_two();
-        most.min(RESERVED)
-    }
-}
 
 /// What is known of a chunk.
 #[repr(C)]
@@ -367,142 +294,4 @@ fn number_of(shape: &Shape, places: Places, address: usize) -> Option<u32> {
     let at = within / shape.stride;
     (within.is_multiple_of(shape.stride) && at < shape.each as usize)
         .then(|| chunk as u32 * shape.each + at as u32)
-}
-
-/// Giving chunks back.
-impl Chunks {
-    /// Begins to trim: takes all open chunks, and counts nothing yet. One thread at a time.
-    pub(super) fn begin_trim(&self) -> Option<Trim<'_>> {
-        let places = self.places_now()?;
-        let mut open = 0;
-        let mut next = self.open.take_all();
-        while next != NONE {
-            let record = self.record(places, next);
-            record.taken.store(1, Ordering::Relaxed);
-            // The chain goes on in a stack of our own.
-            let after = record.link.load(Ordering::Relaxed) as u32;
-            record.link.store(u64::from(open), Ordering::Relaxed);
-            open = next;
-            next = after;
-        }
-        let chunks = self.fresh.load(Ordering::Relaxed);
-        for number in 1..=chunks {
-            self.record(places, number).free.store(0, Ordering::Relaxed);
-        }
-        Some(Trim {
-            chunks: self,
-            places,
-            open,
-            kept: self.kept.take_all(),
-            count: chunks,
-        })
-    }
-}
-
-/// A trim under way.
-pub(super) struct Trim<'a> {
-    chunks: &'a Chunks,
-    places: Places,
-    /// The open chunks, linked.
-    open: u32,
-    /// The objects that were kept, linked.
-    kept: u32,
-    /// Chunks that were there when it began.
-    count: u32,
-}
-
-impl Trim<'_> {
-    fn record_of(&self, shape: &Shape, address: u64) -> Option<&Record> {
-        let offset = self.places.objects.offset_of(address as usize)?;
-        let chunk = (offset >> shape.chunk) as u32;
-        (chunk < self.count).then(|| self.chunks.record(self.places, chunk + 1))
-    }
-
-    /// Counts the objects that were kept.
-    pub(super) fn count_kept(&self, shape: &Shape) {
-        let mut next = self.kept;
-        while next != NONE {
-            let record = self.chunks.record(self.places, (next - 1) / shape.each + 1);
-            record.free.fetch_add(1, Ordering::Relaxed);
-            let link = self.chunks.link(self.places, next - 1);
-            next = link.load(Ordering::Relaxed) as u32;
-        }
-    }
-
-    /// Keeps those again that do not go.
-    fn keep_again(&self, shape: &Shape) {
-        let link = |number: u32| self.chunks.link(self.places, number - 1);
-        let mut next = self.kept;
-        while next != NONE {
-            let number = next;
-            next = link(number).load(Ordering::Relaxed) as u32;
-            let record = self
-                .chunks
-                .record(self.places, (number - 1) / shape.each + 1);
-            if !is_free(record, shape) {
-                self.chunks.kept.push(number, link);
-            }
-        }
-    }
-
-    /// Counts a free object, which is the caller's.
-    pub(super) fn count(&self, shape: &Shape, address: u64) {
-        if let Some(record) = self.record_of(shape, address) {
-            record.free.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Whether the chunk of an object is free as a whole, and so is going to be reset: the
-    /// object is to be forgotten.
-    pub(super) fn goes(&self, shape: &Shape, address: u64) -> bool {
-        self.record_of(shape, address)
-            .is_some_and(|record| is_free(record, shape))
-    }
-
-    /// Gives the free chunks back and opens the others again; how many bytes that was.
-    pub(super) fn finish(self, shape: &Shape) -> usize {
-        self.keep_again(shape);
-        let mut bytes = 0;
-        let mut reset = |number: u32, record: &Record| {
-            let carved = record.carved.load(Ordering::Relaxed);
-            let start = self.places.objects.base + ((number as usize - 1) << shape.chunk);
-            // SAFETY: each of its objects is in hand, and nobody carves it.
-            unsafe { Region::discard(start, 1 << shape.chunk) };
-            self.chunks.forget_marks(shape, number);
-            bytes += carved as usize * shape.stride;
-            record.carved.store(0, Ordering::Relaxed);
-            self.chunks
-                .carved
-                .fetch_sub(u64::from(carved), Ordering::Relaxed);
-        };
-        let link = |number: u32| &self.chunks.record(self.places, number).link;
-        // Those carved to the end: in no stack.
-        for number in (1..=self.count).rev() {
-            let record = self.chunks.record(self.places, number);
-            if record.taken.load(Ordering::Relaxed) == 0 && is_free(record, shape) {
-                reset(number, record);
-                self.chunks.open.push(number, link);
-            }
-        }
-        let mut next = self.open;
-        while next != NONE {
-            let number = next;
-            let record = self.chunks.record(self.places, number);
-            next = record.link.load(Ordering::Relaxed) as u32;
-            if record.carved.load(Ordering::Relaxed) > 0 && is_free(record, shape) {
-                reset(number, record);
-            }
-            record.taken.store(0, Ordering::Relaxed);
-            self.chunks.open.push(number, link);
-        }
-        bytes
-    }
-}
-
-/// Whether all that was carved of a chunk is in the hand of who trims, and nobody carves
-/// more: it is carved to the end, or taken.
-fn is_free(record: &Record, shape: &Shape) -> bool {
-    let carved = record.carved.load(Ordering::Relaxed);
-    record.free.load(Ordering::Relaxed) == carved
-        && (carved == shape.each || record.taken.load(Ordering::Relaxed) != 0)
 }
