@@ -3,13 +3,13 @@
 use percid::Place;
 
 use super::domain::LazyDomain;
-use super::held::{Held, given, name_in};
+use super::held::{Held, given, is_lent, name_in, word};
 use super::home::Home;
 use super::lease::{Lease, leave_unused};
-use super::object::{Header, name_of};
+use super::object::{Header, Shell, name_of};
 use super::protocol::{Install, Slot, drive};
 use super::real::Real;
-use super::references::References;
+use super::references::{References, Sound};
 use super::shared::Shared;
 use super::slots::WAYS;
 use crate::Invariant;
@@ -102,8 +102,22 @@ fn header_in(word: u64) -> NonNull<Header> {
     NonNull::new(header).expect("a cell always holds something")
 }
 
-fn word_of(header: NonNull<Header>) -> u64 {
+/// The object's part of what a cell holds.
+fn cell_name(header: NonNull<Header>) -> u64 {
     name_of(header).0 >> UNIT
+}
+
+/// The caller's reference becomes a cell's, which holds this.
+///
+/// # Safety
+///
+/// It is the caller's.
+unsafe fn show(header: NonNull<Header>) -> u64 {
+    // SAFETY: counted.
+    let object = unsafe { header.as_ref() };
+    let alone = object.references.show();
+    // What is alone is taken apart without a look at it: see `settle`.
+    word::<Sound>(cell_name(header), alone && object.is_pooled())
 }
 
 impl<T: Send + Sync + 'static> LazyCell<T> {
@@ -122,10 +136,10 @@ impl<T> LazyCell<T> {
         // SAFETY: its counted reference is this cell's now.
         let object = unsafe { header.as_ref() };
         let home = object.home();
-        object.references.show();
         let way = home.hold();
         LazyCell {
-            held: Held::new(word_of(header)),
+            // SAFETY: as above.
+            held: Held::new(unsafe { show(header) }),
             place: home.slots.place(home.slots.first(way)),
             way: way as u32,
             home,
@@ -314,7 +328,7 @@ impl<T> LazyCell<T> {
         current: &impl Named<T>,
         new: Shared<T>,
     ) -> Result<Shared<T>, Shared<T>> {
-        let expected = word_of(current.object());
+        let expected = cell_name(current.object());
         let header = new.header();
         let new = self.adopt(new);
         // The current object is kept alive by who named it, so its address is not
@@ -370,17 +384,23 @@ impl<T> LazyCell<T> {
             core::ptr::eq(object.home(), self.home),
             "a value of another domain"
         );
-        object.references.show();
         if self.home.slots.looks() {
             object.references.stale.store(false, Ordering::Relaxed);
         }
-        word_of(new.into_header())
+        // SAFETY: this reference.
+        unsafe { show(new.into_header()) }
     }
 
     /// What was in the cell is there no longer: counts in who has counted itself outside,
     /// and gives the cell's count back, all but `kept` references.
     fn settle(&self, old: u64, kept: u64) {
         let header = header_in(old);
+        if kept == 0 && !is_lent(old) {
+            // Nobody else has ever had a reference. Nothing of it is read here: its cache line
+            // may be another thread's, which costs as much as all the rest.
+            // SAFETY: so it is this thread's alone; such a value, in a pool: see `show`.
+            return unsafe { self.home.take_apart(header, Shell::<T>::remains(header)) };
+        }
         // SAFETY: the cell's count is still there.
         let object = unsafe { header.as_ref() };
         if self.home.slots.looks() {

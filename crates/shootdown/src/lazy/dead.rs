@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 
 use super::corrupt;
+use super::home::Home;
 use super::object::{Header, Remains};
 use super::protocol::{NONE, Object};
 
@@ -48,6 +49,18 @@ pub(super) fn is_in_handler() -> bool {
 ///
 /// Nobody reaches the object any more, and it is on no list.
 pub(super) unsafe fn bury(object: Object) {
+    // SAFETY: alive until it is dropped; nobody else reaches it.
+    let (home, remains) = unsafe { (Header::named(object).home(), Remains::of(object)) };
+    // SAFETY: the caller's contract.
+    unsafe { bury_remains(home, object, remains) };
+}
+
+/// The same for an object that is taken apart already.
+///
+/// # Safety
+///
+/// As [`bury`]; of that home, and its remains.
+pub(super) unsafe fn bury_remains(home: &'static Home, object: Object, remains: Remains) {
     /// Goes on where a destructor panicked: the others are for the next one.
     struct Rest;
     impl Drop for Rest {
@@ -64,14 +77,18 @@ pub(super) unsafe fn bury(object: Object) {
         // SAFETY: as the caller says: nobody else's.
         let header = unsafe { Header::named(object) };
         header.next.store(NEXT.replace(object.0), Ordering::Relaxed);
+        core::mem::forget(remains);
         return;
     }
     let _rest = Rest;
     // SAFETY: the caller's contract.
-    unsafe { drop_one(object) };
+    unsafe { drop_one(home, remains) };
     while let Some(object) = next() {
         // SAFETY: put there by the caller of the above, under the same contract.
-        unsafe { drop_one(object) };
+        unsafe {
+            let home = Header::named(object).home();
+            drop_one(home, Remains::of(object));
+        }
     }
 }
 
@@ -92,12 +109,8 @@ fn next() -> Option<Object> {
 /// # Safety
 ///
 /// Nobody reaches the object any more, and it is on no list.
-unsafe fn drop_one(object: Object) {
-    // SAFETY: alive until it is dropped here.
-    let home = unsafe { Header::named(object) }.home();
+unsafe fn drop_one(home: &Home, remains: Remains) {
     home.counts.freed.inc();
-    // SAFETY: the caller's contract.
-    let remains = unsafe { Remains::of(object) };
     // If it panics its memory goes all the same.
     // SAFETY: once, for it is on no list any more.
     unsafe { remains.drop_value() };

@@ -17,7 +17,7 @@ use percid_rseq::membarrier;
 use super::dead::{self, Quarantine};
 use super::handles::Handles;
 use super::list::List;
-use super::object::{Header, name_of};
+use super::object::{Header, Remains, name_of};
 use super::policy::{Counts, Policies, Policy};
 use super::protocol::{NONE, Object, Outcome, Tend, drive};
 use super::real::{Real, Working};
@@ -188,6 +188,28 @@ impl Home {
         } else {
             // SAFETY: its last count is gone, and only the caller has seen that.
             unsafe { self.push_dying(object) };
+            self.tend(false);
+        }
+    }
+
+    /// An object that nobody but the caller has ever had is dropped; it is named, and given
+    /// as what is left of it.
+    ///
+    /// # Safety
+    ///
+    /// So it is, and what is left is of it.
+    pub(super) unsafe fn take_apart(&'static self, object: NonNull<Header>, remains: Remains) {
+        self.counts.never_cached.inc();
+        if dead::is_in_handler() {
+            core::mem::forget(remains);
+            // SAFETY: alive until it is taken off the list.
+            let link = unsafe { &(*object.as_ptr()).next };
+            return self.dead.push(name_of(object).0, link);
+        }
+        // SAFETY: the caller's contract.
+        unsafe { dead::bury_remains(self, name_of(object), remains) };
+        // What a handler gave up.
+        if !self.dead.is_empty() {
             self.tend(false);
         }
     }

@@ -4,6 +4,8 @@ use core::ptr::NonNull;
 use core::sync::atomic::AtomicU64;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 
+use percid::RawPool;
+
 use super::home::Home;
 use super::protocol::Object;
 use super::references::References;
@@ -23,8 +25,9 @@ const _: () = assert!(core::mem::offset_of!(Header, references) == 0);
 
 /// What is known of a value's type.
 struct Kind {
-    /// Of the allocation.
+    /// Of the allocation, if it is no pool's.
     layout: Layout,
+    pool: Option<&'static RawPool>,
     /// Where the value is, and how long.
     value: (usize, usize),
     drop: unsafe fn(*mut u8),
@@ -41,6 +44,7 @@ pub(super) struct Shell<T> {
 impl<T> Shell<T> {
     const KIND: &'static Kind = &Kind {
         layout: Self::LAYOUT,
+        pool: pool_for(Layout::new::<Shell<T>>()),
         value: (core::mem::offset_of!(Shell<T>, value), size_of::<T>()),
         drop: drop_value::<T>,
     };
@@ -62,33 +66,47 @@ impl<T> Shell<T> {
 
     /// An object with one counted reference.
     pub(super) fn allocate(home: &'static Home, value: T) -> NonNull<Header> {
-        // SAFETY: not empty: there is a header in it.
-        let start = unsafe { alloc(Self::LAYOUT) };
-        if start.is_null() {
-            handle_alloc_error(Self::LAYOUT);
-        }
-        let before = start.addr().next_multiple_of(LINE) - start.addr();
+        let (start, before) = Self::room();
         let shell = Shell {
             header: Header {
-                references: References::new(before as u8),
+                references: References::new(before),
                 next: AtomicU64::new(0),
                 kind: Self::KIND,
                 home,
             },
             value,
         };
-        // SAFETY: the allocation has room for the shell behind at most so many bytes, and
-        // the place is aligned: to a cache line, or by the allocator to more than that.
+        // SAFETY: there is room for it.
         let header = unsafe {
-            let place = start.add(before).cast::<Shell<T>>();
-            place.write(shell);
-            NonNull::new_unchecked(place.cast::<Header>())
+            start.write(shell);
+            NonNull::new_unchecked(start.cast::<Header>())
         };
         let address = header.as_ptr().expose_provenance();
         assert!(address >> 48 == 0, "an address beyond 48 bits");
         header
     }
 }
+
+/// Pools of objects of one line and of two: nothing before them is read when they are
+/// freed, and neighbours do not share lines.
+static POOLS: [RawPool; 2] = [RawPool::new(lines_of(1)), RawPool::new(lines_of(2))];
+
+const fn lines_of(lines: usize) -> Layout {
+    match Layout::from_size_align(lines * LINE, LINE) {
+        Ok(layout) => layout,
+        Err(_) => panic!("lines"),
+    }
+}
+
+const fn pool_for(shell: Layout) -> Option<&'static RawPool> {
+    match shell.size() / LINE {
+        lines @ 1..=2 if shell.align() == LINE => Some(&POOLS[lines - 1]),
+        _ => None,
+    }
+}
+
+/// In the place of the bytes before an object: it is of a pool.
+const POOLED: u8 = u8::MAX;
 
 /// A cache line.
 const LINE: usize = 64;
@@ -114,7 +132,45 @@ pub(super) fn value_of<T>(header: NonNull<Header>) -> NonNull<T> {
     }
 }
 
+impl<T> Shell<T> {
+    /// Uninitialized memory for one, and what is before it.
+    fn room() -> (*mut Shell<T>, u8) {
+        if let Some(pool) = Self::KIND.pool
+            && let Ok(place) = pool.try_alloc()
+        {
+            return (place.as_ptr().cast(), POOLED);
+        }
+        // SAFETY: not empty: there is a header in it.
+        let start = unsafe { alloc(Self::LAYOUT) };
+        if start.is_null() {
+            handle_alloc_error(Self::LAYOUT);
+        }
+        let before = start.addr().next_multiple_of(LINE) - start.addr();
+        // SAFETY: the allocation has room for the shell behind at most so many bytes, and
+        // the place is aligned: to a cache line, or by the allocator to more than that.
+        (unsafe { start.add(before).cast() }, before as u8)
+    }
+
+    /// The object taken apart, all but its value, without a look at it.
+    ///
+    /// # Safety
+    ///
+    /// Such an object, of a pool. Nobody else reaches it any more.
+    pub(super) unsafe fn remains(header: NonNull<Header>) -> Remains {
+        Remains {
+            header: header.as_ptr().cast(),
+            before: POOLED,
+            kind: Self::KIND,
+        }
+    }
+}
+
 impl Header {
+    /// Whether its memory is a pool's.
+    pub(super) fn is_pooled(&self) -> bool {
+        self.references.before == POOLED
+    }
+
     /// The object by its name.
     ///
     /// # Safety
@@ -152,7 +208,7 @@ pub(super) fn name_of(header: NonNull<Header>) -> Object {
 /// An object that is gone: its value dropped, its memory not yet given back.
 pub(super) struct Remains {
     header: *mut u8,
-    before: usize,
+    before: u8,
     kind: &'static Kind,
 }
 
@@ -173,7 +229,7 @@ impl Remains {
         let header = unsafe { Header::named(object) };
         Remains {
             header: core::ptr::with_exposed_provenance_mut(object.0 as usize),
-            before: header.references.before.into(),
+            before: header.references.before,
             kind: header.kind,
         }
     }
@@ -213,7 +269,18 @@ impl Remains {
 
 impl Drop for Remains {
     fn drop(&mut self) {
-        // SAFETY: allocated with this layout, so many bytes before the header.
-        unsafe { dealloc(self.header.sub(self.before), self.kind.layout) };
+        let Remains {
+            header,
+            before,
+            kind,
+        } = *self;
+        // SAFETY: allocated with this layout, so many bytes before the header; or by the pool
+        // for this type.
+        unsafe {
+            match kind.pool {
+                Some(pool) if before == POOLED => pool.free(NonNull::new_unchecked(header)),
+                _ => dealloc(header.sub(before.into()), kind.layout),
+            }
+        }
     }
 }

@@ -54,6 +54,10 @@ pub(crate) trait Rules: 'static {
     const UNMASKED: Ordering = Acquire;
     /// A count of zero stays.
     const SPARES_ZERO: bool = true;
+    /// A cell's word says that what it holds has been lent out: by a reader that counts it,
+    /// and by who puts an object there that others have.
+    const LENDS: bool = true;
+    const SHOWS_LENT: bool = true;
     /// A reader of a cell finds the object that was published.
     const COUNT_OUTSIDE: Ordering = AcqRel;
     /// From who has counted to who takes the object out of the cell.
@@ -114,8 +118,9 @@ impl<R: Rules> References<R> {
         self.count.fetch_update(Relaxed, Relaxed, more).is_ok()
     }
 
-    /// The caller's reference becomes a cell's.
-    pub(crate) fn show(&self) {
+    /// The caller's reference becomes a cell's; whether it is the only one that there is and
+    /// was.
+    pub(crate) fn show(&self) -> bool {
         // The count first: whoever has shown it meanwhile, and given that back, was counted
         // then, or is seen to have shown it.
         let early = !R::COUNT_FIRST && !self.shown.load(Relaxed);
@@ -125,10 +130,12 @@ impl<R: Rules> References<R> {
             // Nobody else has a reference, and no cell has ever lent one out.
             self.shown.store(true, Relaxed);
             self.count.store(BIAS, Relaxed);
+            true
         } else {
             self.shown.store(true, Relaxed);
             // Ordering: Relaxed: counted already.
             self.count.fetch_add(BIAS - 1, Relaxed);
+            false
         }
     }
 

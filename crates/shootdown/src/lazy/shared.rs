@@ -26,9 +26,10 @@ use super::references::References;
 ///
 /// # Cost
 ///
-/// 56 bytes before the value, so that both are one cache line if the value is a word, and 48
-/// more to align it. A clone or drop is an atomic
-/// read-modify-write. Drop of the last one that no slot has cached makes no fence.
+/// 56 bytes before the value, and cache lines of its own: one if the value is a word, two
+/// up to 72 bytes, both from a [pool](percid::RawPool) of the process; longer values are of
+/// the global allocator, with 48 bytes more. A clone or drop is an atomic read-modify-write.
+/// Drop of the last one that no slot has cached makes no fence.
 ///
 /// # Fork and signals
 ///

@@ -12,7 +12,7 @@ use loom::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release, SeqC
 use loom::sync::atomic::{AtomicU64, fence};
 use loom::thread;
 
-use crate::held::{Held, given};
+use crate::held::{Held, given, is_lent, word};
 use crate::references::{BIAS, References, Rules, Sound};
 
 /// Objects are named by numbers, from 2; the lowest bit is a mark.
@@ -41,7 +41,8 @@ unsafe impl<R> Send for World<R> {}
 unsafe impl<R> Sync for World<R> {}
 
 impl<R: Rules> World<R> {
-    fn new() -> Arc<World<R>> {
+    /// The cell has the first object, alone or not.
+    fn new(alone: bool) -> Arc<World<R>> {
         let object = || {
             let object = Object {
                 references: References::new(0),
@@ -52,7 +53,7 @@ impl<R: Rules> World<R> {
         };
         Arc::new(World {
             objects: [object(), object()],
-            cell: Held::new(FIRST),
+            cell: Held::new(word::<R>(FIRST, alone)),
             active: AtomicU64::new(0),
             pointer: AtomicU64::new(NONE),
         })
@@ -180,15 +181,23 @@ impl<R: Rules> World<R> {
         self.active.store(0, Release);
     }
 
+    /// Gives a cell's count of the first object up.
+    fn settle(&self, old: u64) {
+        match is_lent(old) {
+            true => self.give_back(FIRST, given(old, 0)),
+            false => self.free(FIRST),
+        }
+    }
+
     /// Puts the second object into the cell, and gives the first one up.
     fn replace(&self) {
         // SAFETY: nobody else has it yet. Loom sees who reads it too early.
         unsafe { self.object(SECOND).as_ref() }
             .value
             .with_mut(|value| unsafe { *value = 8 });
-        self.references(SECOND).show();
-        let old = self.cell.swap(SECOND);
-        self.give_back(FIRST, given(old, 0));
+        let alone = self.references(SECOND).show();
+        let old = self.cell.swap(word::<R>(SECOND, alone));
+        self.settle(old);
     }
 
     /// The end of the model: what was given up is freed.
@@ -211,7 +220,7 @@ fn beside<R: Rules>(
 
 /// A reader caches what a cell holds, and uses it; a writer replaces it.
 fn a_load_and_a_store<R: Rules>() {
-    let world = World::<R>::new();
+    let world = World::<R>::new(true);
     world.references(FIRST).show();
     let reader = beside(&world, |world| {
         world.take();
@@ -226,7 +235,7 @@ fn a_load_and_a_store<R: Rules>() {
 
 /// A reader counts what a cell holds, and gives that back; a writer replaces it.
 fn a_count_and_a_store<R: Rules>() {
-    let world = World::<R>::new();
+    let world = World::<R>::new(true);
     world.references(FIRST).show();
     let reader = beside(&world, |world| {
         let name = world.counted(&world.cell);
@@ -240,7 +249,7 @@ fn a_count_and_a_store<R: Rules>() {
 
 /// Who has a lease counts it, and has the slot emptied; a writer gives the cell's count up.
 fn an_upgrade_and_a_store<R: Rules>() {
-    let world = World::<R>::new();
+    let world = World::<R>::new(true);
     world.references(FIRST).show();
     world.take();
     world.load(&world.cell);
@@ -260,7 +269,7 @@ fn an_upgrade_and_a_store<R: Rules>() {
 
 /// Who has a lease uses it, and empties the slot; a writer gives the cell's count up.
 fn an_emptied_slot_and_a_store<R: Rules>() {
-    let world = World::<R>::new();
+    let world = World::<R>::new(true);
     world.references(FIRST).show();
     world.take();
     world.load(&world.cell);
@@ -277,7 +286,7 @@ fn an_emptied_slot_and_a_store<R: Rules>() {
 /// and counts the lease; the other puts its own in a cell, too, or tries. (Loom does not
 /// find the mutants if who begins is the other one: its reduction leaves orders out.)
 fn two_cells<R: Rules>(fails: bool) {
-    let world = World::<R>::new();
+    let world = World::<R>::new(false);
     world.references(FIRST).clone_one();
     let other = beside(&world, move |world| {
         world.references(FIRST).show();
@@ -290,7 +299,7 @@ fn two_cells<R: Rules>(fails: bool) {
     world.take();
     let name = world.load(&world.cell);
     let old = world.cell.swap(NONE);
-    world.give_back(name, given(old, 0));
+    world.settle(old);
     let counted = world.references(name).upgrade();
     world.leave(name);
     if counted {
@@ -301,9 +310,23 @@ fn two_cells<R: Rules>(fails: bool) {
     world.ends([true, false]);
 }
 
+/// One has a reference to what is in the cell, from before; a writer replaces it.
+fn a_clone_and_a_store<R: Rules>() {
+    let world = World::<R>::new(false);
+    world.references(FIRST).clone_one();
+    world.references(FIRST).show();
+    let other = beside(&world, |world| {
+        world.read(FIRST);
+        world.give_back(FIRST, 1);
+    });
+    world.replace();
+    other.join().unwrap();
+    world.ends([true, false]);
+}
+
 /// Two use what they have counted, and give that back.
 fn two_counts<R: Rules>() {
-    let world = World::<R>::new();
+    let world = World::<R>::new(false);
     world.references(FIRST).clone_one();
     let other = beside(&world, |world| {
         world.read(FIRST);
@@ -354,6 +377,8 @@ but! {
     CachesRelaxed: CACHED: Ordering = Relaxed;
     ClearsRelaxed: CLEAR: Ordering = Relaxed;
     MaskRelaxed: UNMASKED: Ordering = Relaxed;
+    LendsNothing: LENDS: bool = false;
+    ShowsAsAlone: SHOWS_LENT: bool = false;
     RisesFromZero: SPARES_ZERO: bool = false;
     CountsRelaxed: COUNT_OUTSIDE: Ordering = Relaxed;
     CountedRelaxed: COUNTED: Ordering = Relaxed;
@@ -370,6 +395,7 @@ fn a_value_is_freed_once_and_after_its_leases() {
 fn a_value_is_freed_once_and_after_its_counts() {
     holds(a_count_and_a_store::<Sound>);
     holds(two_counts::<Sound>);
+    holds(a_clone_and_a_store::<Sound>);
 }
 
 #[test]
@@ -409,6 +435,9 @@ finds! {
     a_cached_count_given_back_relaxed: a_load_and_a_store::<CachesRelaxed>;
     a_bit_cleared_relaxed: an_emptied_slot_and_a_store::<ClearsRelaxed>;
     a_mask_read_relaxed: an_emptied_slot_and_a_store::<MaskRelaxed>;
+    a_load_that_leaves_no_trace_in_the_cell: a_load_and_a_store::<LendsNothing>;
+    a_count_that_leaves_no_trace_in_the_cell: a_count_and_a_store::<LendsNothing>;
+    a_value_of_two_that_is_shown_as_alone: a_clone_and_a_store::<ShowsAsAlone>;
     an_upgrade_from_zero: an_upgrade_and_a_store::<RisesFromZero>;
     a_value_read_relaxed: a_count_and_a_store::<CountsRelaxed>;
     a_count_outside_given_back_relaxed: a_count_and_a_store::<CountedRelaxed>;
