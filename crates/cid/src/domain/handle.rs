@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::fmt;
 use core::marker::PhantomData;
+use core::ptr::NonNull;
 
 use percid_rseq::section;
 
@@ -129,7 +130,7 @@ impl Domain {
     #[must_use = "the thread leaves when this is dropped"]
     pub fn join(&self) -> Joined {
         Joined {
-            mark: Some(self.inner().join()),
+            mark: self.inner().join(),
             domain: self.clone(),
             here: PhantomData,
         }
@@ -289,8 +290,7 @@ impl fmt::Debug for Domain {
 /// One that is never dropped counts for ever.
 #[must_use = "the thread leaves when this is dropped"]
 pub struct Joined {
-    /// Taken when it is dropped.
-    mark: Option<Box<Mark>>,
+    mark: NonNull<Mark>,
     domain: Domain,
     /// The membership is the thread's.
     here: PhantomData<*const ()>,
@@ -298,8 +298,10 @@ pub struct Joined {
 
 impl Drop for Joined {
     fn drop(&mut self) {
-        if let Some(mark) = self.mark.take() {
-            self.domain.inner().leave(&mark);
+        // SAFETY: made by `join`; taken off by `leave`, on the same thread, and freed here.
+        unsafe {
+            self.domain.inner().leave(self.mark.as_ref());
+            drop(Box::from_raw(self.mark.as_ptr()));
         }
     }
 }

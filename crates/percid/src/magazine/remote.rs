@@ -14,7 +14,7 @@ use super::stripe::{
     BESIDE, CLOSING, FLUSHES, HEADER, Magazine, REFILLS, SEEN, SEEN_AT, SLOTS, STATE, STOPPED, Way,
     is_stopped,
 };
-use super::trade::now;
+use super::trade::{keep_all, now};
 use super::{Magazines, Source};
 use crate::scope::Scope;
 
@@ -300,7 +300,7 @@ impl<S: Scope> Magazines<S> {
                 words.iter().for_each(|&word| _ = block.add(word));
                 self.give(block);
             }
-            None => words.iter().for_each(|&word| source.keep(word)),
+            None => keep_all(words.iter().copied(), source),
         }
     }
 }

@@ -192,7 +192,7 @@ impl<S: Scope> Magazines<S> {
                 self.give(block);
             }
         }
-        left.for_each(|word| source.keep(word));
+        keep_all(left, source);
     }
 
     /// A block back to where it belongs.
@@ -306,6 +306,25 @@ impl<S: Scope> Magazines<S> {
     }
 }
 
+/// Keeps words that have no place here; if keeping one panics, as a value's drop may, the
+/// rest all the same.
+pub(super) fn keep_all(words: impl Iterator<Item = u64>, source: &dyn Source) {
+    struct All<'a, I: Iterator<Item = u64>>(I, &'a dyn Source);
+
+    impl<I: Iterator<Item = u64>> Drop for All<'_, I> {
+        fn drop(&mut self) {
+            for word in self.0.by_ref() {
+                self.1.keep(word);
+            }
+        }
+    }
+
+    let mut all = All(words, source);
+    for word in all.0.by_ref() {
+        source.keep(word);
+    }
+}
+
 /// Nanoseconds on a clock that is cheap to read.
 #[cfg(unix)]
 pub(super) fn now() -> u64 {
@@ -330,4 +349,37 @@ pub(super) fn now() -> u64 {
         .get_or_init(std::time::Instant::now)
         .elapsed()
         .as_nanos() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    struct Picky(RefCell<Vec<u64>>);
+
+    impl Source for Picky {
+        fn fresh(&self, _: &mut [u64], _: bool) -> usize {
+            0
+        }
+
+        fn keep(&self, word: u64) {
+            self.0.borrow_mut().push(word);
+            assert_ne!(word, 2, "not this one");
+        }
+
+        fn kept(&self) -> Option<u64> {
+            None
+        }
+    }
+
+    #[test]
+    fn a_panic_does_not_lose_the_other_words() {
+        let source = Picky(RefCell::default());
+        let all = || keep_all(1..=5, &source);
+        assert!(catch_unwind(AssertUnwindSafe(all)).is_err());
+        assert_eq!(*source.0.borrow(), [1, 2, 3, 4, 5]);
+    }
 }

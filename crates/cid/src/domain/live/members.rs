@@ -1,6 +1,6 @@
 //! Who has joined: what a strict bound is made of.
 
-use alloc::boxed::Box;
+use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use percid_rseq::Preserved;
@@ -21,7 +21,7 @@ impl Inner {
     }
 
     // Ordering: SeqCst, as `bound` says.
-    pub(crate) fn join(&self) -> Box<thread::Mark> {
+    pub(crate) fn join(&self) -> NonNull<thread::Mark> {
         let Some(table) = self.mapped() else {
             self.joined.fetch_add(1, Ordering::SeqCst);
             return thread::mark_joined(self.number(), WITHOUT_TABLE);

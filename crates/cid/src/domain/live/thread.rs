@@ -3,7 +3,7 @@
 //! A thread that can keep nothing has no ids either: it works on the fallback.
 
 use alloc::boxed::Box;
-use core::ptr;
+use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use crate::domain::protocol::Place;
@@ -96,17 +96,21 @@ impl Mark {
     }
 }
 
-/// Says so, until the mark is taken off by the same thread.
-pub(super) fn mark_joined(domain: u64, counted: u32) -> Box<Mark> {
-    let mut mark = Box::new(Mark {
+/// Says so, until the mark is taken off by the same thread; then it may be freed, as a box.
+/// Until then it is reached by the list, too: so it is no box.
+pub(super) fn mark_joined(domain: u64, counted: u32) -> NonNull<Mark> {
+    let mark = NonNull::from(Box::leak(Box::new(Mark {
         domain,
         counted: AtomicU32::new(counted),
         next: AtomicPtr::new(ptr::null_mut()),
-    });
+    })));
     local::with(|local| {
         let first = local.joined.load(Ordering::Relaxed);
-        *mark.next.get_mut() = first;
-        local.joined.store(&raw mut *mark, Ordering::Relaxed);
+        // SAFETY: made just now.
+        unsafe { mark.as_ref() }
+            .next
+            .store(first, Ordering::Relaxed);
+        local.joined.store(mark.as_ptr(), Ordering::Relaxed);
     });
     mark
 }
@@ -179,17 +183,19 @@ mod tests {
 
     #[test]
     fn marks_come_and_go_in_any_order() {
-        let (one, two) = (mark_joined(21, 1), mark_joined(22, 1));
-        let again = mark_joined(21, NOWHERE);
+        // SAFETY: marks of this test, which are never freed.
+        let mark = |domain, counted| unsafe { mark_joined(domain, counted).as_ref() };
+        let (one, two) = (mark(21, 1), mark(22, 1));
+        let again = mark(21, NOWHERE);
         assert!(has_joined(22) && !has_joined(23));
         assert_eq!(count_in(21, 1), 1);
         assert_eq!((count_in(21, 1), count_in(21, 2)), (0, 2));
         assert_eq!((one.counted(), two.counted()), (2, 1));
-        unmark_joined(&two);
+        unmark_joined(two);
         assert!(has_joined(21) && !has_joined(22));
-        unmark_joined(&one);
+        unmark_joined(one);
         assert!(has_joined(21));
-        unmark_joined(&again);
+        unmark_joined(again);
         assert!(!has_joined(21));
     }
 
