@@ -418,6 +418,15 @@ impl<T> LazyCell<T> {
 
 /// A reference that names the object it is to: what
 /// [`compare_and_swap`](LazyCell::compare_and_swap) compares with.
+///
+/// ```
+/// use percid_shootdown::lazy::{LazyCell, Shared};
+///
+/// let cell = LazyCell::new(1);
+/// let lease = cell.load();
+/// let old = cell.compare_and_swap(&lease, Shared::new(2)).expect("still there");
+/// assert!(cell.compare_and_swap(&old, Shared::new(3)).is_err(), "2 is there by now");
+/// ```
 pub trait Named<T>: sealed::Named {}
 
 impl<T> Named<T> for Lease<T> {}

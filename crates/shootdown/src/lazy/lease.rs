@@ -19,6 +19,17 @@ use super::slots::{COUNTED, LOOK};
 /// It may be kept for hours, sent to another thread, held across an `.await`, and taken
 /// again while it is held. It holds its own value, and holds nothing else up.
 ///
+/// ```
+/// use percid_shootdown::lazy::{LazyCell, Lease, Shared};
+///
+/// let tenant = LazyCell::new(String::from("first"));
+/// let lease = tenant.load();
+/// let counted = Lease::upgrade(&lease).expect("the cell has it, too");
+/// tenant.store(Shared::new(String::from("second")));
+/// std::thread::spawn(move || assert_eq!(*lease, "first")).join().unwrap();
+/// assert_eq!(*counted, "first");
+/// ```
+///
 /// # Cost
 ///
 /// Its drop is a store and a load.

@@ -77,6 +77,21 @@ pub use shared::Shared;
 /// Runs `f`, a signal handler's work, so that nothing is shot down and no destructor runs:
 /// what it gives up is put on a list, without a lock and without memory, until somebody
 /// does something in the same domain outside of handlers.
+///
+/// ```
+/// use std::sync::LazyLock;
+///
+/// use percid_shootdown::lazy::{self, LazyCell};
+///
+/// static RELOADED: LazyLock<LazyCell<u32>> = LazyLock::new(|| LazyCell::new(1));
+///
+/// extern "C" fn handler(_: i32) {
+///     lazy::in_handler(|| assert_eq!(*RELOADED.load(), 1));
+/// }
+///
+/// LazyLock::force(&RELOADED); // made outside: few allocators may be used in handlers
+/// handler(10);
+/// ```
 pub fn in_handler<R>(f: impl FnOnce() -> R) -> R {
     dead::in_handler(f)
 }

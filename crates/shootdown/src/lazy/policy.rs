@@ -161,6 +161,17 @@ impl Policies {
 }
 
 /// What a domain has done so far.
+///
+/// ```
+/// use percid_shootdown::lazy::{LazyDomain, Policy};
+///
+/// let domain = LazyDomain::new(Policy::new());
+/// let cell = domain.cell(1);
+/// cell.store(domain.share(2));
+/// let stats = domain.stats();
+/// assert_eq!((stats.made, stats.freed), (2, 1));
+/// assert_eq!((stats.never_cached, stats.barriers), (1, 0), "nobody has loaded it");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShootdownStats {
