@@ -428,3 +428,56 @@ fn values_of_any_shape() {
     none.store(domain.share(()));
     assert_eq!(wide.load().0, 8);
 }
+
+/// Lengths that lie on both sides of what is of pools, however a value ends: unseen, read,
+/// counted, taken out, in a handler, or together with what it holds.
+#[test]
+fn values_of_any_length_are_dropped_once() {
+    struct Long<const N: usize>(Counted, [u8; N]);
+
+    fn ends<const N: usize>() {
+        let all = Fixture::new(Policy::new());
+        let value = || {
+            let counted = Counted(N as u64, Arc::clone(&all.drops));
+            all.domain.share(Long::<N>(counted, [7; N]))
+        };
+        let whole = |long: &Long<N>| long.0.0 == N as u64 && long.1 == [7; N];
+        let cell = LazyCell::from_shared(value());
+        cell.store(value());
+        assert_eq!(all.drops(), 1, "unseen");
+        assert!(whole(&cell.load()));
+        cell.store(value());
+        assert_eq!(all.drops(), 2, "read");
+        let counted = cell.load_counted();
+        cell.store(value());
+        assert!(all.drops() == 2 && whole(&counted));
+        drop(counted);
+        let taken = cell.swap(value());
+        assert!(all.drops() == 3 && whole(&taken));
+        // Shown before, so not the cell's alone.
+        cell.store(taken);
+        in_handler(|| cell.store(value()));
+        let before = all.drops();
+        all.domain.flush();
+        assert_eq!((before, all.drops()), (4, 5), "in a handler");
+        in_handler(|| cell.store(value()));
+        cell.store(value());
+        assert_eq!(all.drops(), 7, "after a handler");
+        let other = value();
+        let current = cell.load();
+        let refused = cell
+            .compare_and_swap(&other, value())
+            .err()
+            .expect("not there");
+        cell.store(refused);
+        drop(current);
+        assert_eq!(all.drops(), 8);
+        drop((cell, other));
+        assert_eq!(all.drops(), 10);
+    }
+    ends::<0>();
+    ends::<48>();
+    ends::<56>();
+    ends::<57>();
+    ends::<300>();
+}
