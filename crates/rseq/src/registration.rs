@@ -146,6 +146,7 @@ pub fn enter_thread() -> Result<(), RegistrationError> {
 
 /// Runs when the program or the library is loaded: from then on sections use the areas
 /// that threads have.
+#[allow(dead_code, reason = "there may be no sections here")]
 pub(crate) extern "C" fn at_load() {
     libc_registers();
 }
