@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use percid::{Bound, Domain, domain_arena_stats};
+use percid::{Bound, Domain, Source, backend, domain_arena_stats};
 use percid_shootdown::{self as shootdown, CopyCell, Guard, ReclaimDomain, Reclaimer};
 use support::{Destroyed, Noted, Tracked, retire, storm};
 
@@ -88,6 +88,21 @@ fn readers_find_the_living_only() {
         storm(&in_domain(&ids), || ids.join());
         // Threads that do not join get in as well, or count themselves.
         storm(&in_domain(&ids), || ());
+    }
+}
+
+/// Where there are sections and fences, readers of a domain sit; elsewhere all count.
+#[test]
+fn readers_sit_where_there_are_sections() {
+    for ids in domains() {
+        let domain = in_domain(&ids);
+        let _joined = ids.join();
+        let has_seats = ids.source() != Source::Thread
+            && backend().source != Source::Thread
+            && percid_cid::fences();
+        // A thread that is interrupted again and again counts.
+        let sits = (0..1_000).any(|_| format!("{:?}", domain.enter()).contains("seated"));
+        assert_eq!(sits, has_seats, "{:?}", ids.stats());
     }
 }
 
