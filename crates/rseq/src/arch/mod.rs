@@ -191,7 +191,7 @@ pub(crate) type Entry = extern "C" fn(*mut c_void);
 /// caller owes in `crate::section`.
 pub(crate) trait Operations: Copy {
     /// Whether an address counts from a place that the index has.
-    const HAS_PLACE: bool = false;
+    const HAS_PLACE: bool;
 
     unsafe fn increment<const SHIFT: u32>(self, word: WordAddress) -> Result<(), Refusal>;
     unsafe fn add<const SHIFT: u32>(self, word: WordAddress, n: u64) -> Result<(), Refusal>;

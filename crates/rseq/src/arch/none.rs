@@ -66,8 +66,10 @@ pub(crate) unsafe fn start_thread(
 
 /// Every operation refuses.
 macro_rules! unsupported {
-    ($type:ty: $($name:ident($($argument:ty),*) -> $result:ty;)*) => {
+    ($type:ty, $has_place:literal: $($name:ident($($argument:ty),*) -> $result:ty;)*) => {
         impl Operations for $type {
+            const HAS_PLACE: bool = $has_place;
+
             $(
                 unsafe fn $name<const SHIFT: u32>(
                     self,
@@ -129,36 +131,41 @@ macro_rules! unsupported {
 
 /// The list of `Operations`.
 macro_rules! all_unsupported {
-    ($($type:ty),*) => {$(
+    ($($type:ty, $has_place:literal;)*) => {$(
         unsupported! {
-            $type:
-    increment(WordAddress) -> ();
-    add(WordAddress, u64) -> ();
-    add_through(WordAddress, isize, u64) -> ();
-    add_if(WordAddress, &AtomicU32, u32, u64) -> ();
-    load(WordAddress) -> u64;
-    swap(WordAddress, u64) -> u64;
-    claim(WordAddress, u64) -> *mut u64;
+            $type, $has_place:
+            increment(WordAddress) -> ();
+            add(WordAddress, u64) -> ();
+            add_through(WordAddress, isize, u64) -> ();
+            add_if(WordAddress, &AtomicU32, u32, u64) -> ();
+            load(WordAddress) -> u64;
+            swap(WordAddress, u64) -> u64;
+            claim(WordAddress, u64) -> *mut u64;
             claim_first(WordAddress, u32, &AtomicU64) -> *mut u64;
             compare_store(WordAddress, u64, u64) -> ();
-    compare_compare_store(WordAddress, u64, isize, u64, u64) -> ();
-    array_push(WordAddress, u32, u64) -> ();
-    array_pop(WordAddress) -> u64;
-    array_push_pair(WordAddress, &AtomicU64, u32, u64, u64) -> ();
-    array_push_batch(WordAddress, u32, *const u64, u32) -> u32;
-    array_pop_batch(WordAddress, *mut u64, u32) -> u32;
-    gated_push(WordAddress, u64) -> ();
-    gated_pop(WordAddress) -> u64;
-    gated_push_batch(WordAddress, *const u64, u32) -> u32;
-    gated_pop_batch(WordAddress, *mut u64, u32) -> u32;
-    copy_push(WordAddress, usize, *const u8, usize) -> ();
-    copy_pop(WordAddress, *mut u8, usize) -> ();
-    copy_out(WordAddress, *mut u8, usize) -> ();
+            compare_compare_store(WordAddress, u64, isize, u64, u64) -> ();
+            array_push(WordAddress, u32, u64) -> ();
+            array_pop(WordAddress) -> u64;
+            array_push_pair(WordAddress, &AtomicU64, u32, u64, u64) -> ();
+            array_push_batch(WordAddress, u32, *const u64, u32) -> u32;
+            array_pop_batch(WordAddress, *mut u64, u32) -> u32;
+            gated_push(WordAddress, u64) -> ();
+            gated_pop(WordAddress) -> u64;
+            gated_push_batch(WordAddress, *const u64, u32) -> u32;
+            gated_pop_batch(WordAddress, *mut u64, u32) -> u32;
+            copy_push(WordAddress, usize, *const u8, usize) -> ();
+            copy_pop(WordAddress, *mut u8, usize) -> ();
+            copy_out(WordAddress, *mut u8, usize) -> ();
         }
     )*};
 }
 
-all_unsupported!(MmCid<'_>, Placed<'_>, Table<'_>, Cpu<'_>);
+all_unsupported!(
+    MmCid<'_>, false;
+    Placed<'_>, true;
+    Table<'_>, false;
+    Cpu<'_>, false;
+);
 
 /// # Safety
 ///
