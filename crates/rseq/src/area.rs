@@ -39,6 +39,11 @@ impl Area {
         self.cpu_id.load(Ordering::Relaxed).cast_signed() >= 0
     }
 
+    /// Whether a section was begun, and neither refused nor forgotten since.
+    pub(crate) fn is_armed(&self) -> bool {
+        self.rseq_cs.load(Ordering::Relaxed) != 0
+    }
+
     /// Has the kernel forget the section that the thread ran last. Not inside one.
     // Ordering: Relaxed. The kernel reads in this very thread's context.
     pub(crate) fn disarm(&self) {

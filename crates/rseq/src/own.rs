@@ -42,6 +42,11 @@ pub(crate) fn enter() -> Result<u32, RegistrationError> {
     if !unsafe { (*area).is_registered() } {
         // Ordering: Relaxed, here and below. Only this thread looks.
         match arch::thread_state().load(Ordering::Relaxed) {
+            // See `arch::thread_area`: a section was interrupted that must be refused.
+            // SAFETY: as above.
+            UNKNOWN if unsafe { (*area).is_armed() } => {
+                return Err(RegistrationError::Interrupted);
+            }
             UNKNOWN => register(area, size()?)?,
             ENDING => return Err(RegistrationError::NoThreadExit),
             errno => return Err(refusal(errno.cast_signed())),
@@ -60,8 +65,6 @@ pub(crate) fn leave() {
     // hook again.
     EXIT_KEY.clear();
     take_back();
-    // SAFETY: this thread's.
-    unsafe { (*arch::own_area()).disarm() };
     let state = arch::thread_state();
     if state.load(Ordering::Relaxed) != ENDING {
         state.store(UNKNOWN, Ordering::Relaxed);
@@ -111,7 +114,13 @@ fn refusal(errno: i32) -> RegistrationError {
 /// Whether it was registered. From then on the kernel has it say that it is not, and
 /// sections of this thread fall back.
 pub(crate) fn unregister(area: *mut Area, size: u32) -> bool {
-    rseq(area, size, RSEQ_FLAG_UNREGISTER).is_ok()
+    let done = rseq(area, size, RSEQ_FLAG_UNREGISTER).is_ok();
+    if done {
+        // SAFETY: this thread's. What was armed was so while it was registered: it is over,
+        // or the signal whose handler this is has aborted it.
+        unsafe { (*area).disarm() };
+    }
+    done
 }
 
 /// The system call, for the calling thread. The error is the system's.
@@ -140,13 +149,17 @@ unsafe extern "C" fn at_thread_exit(_: *mut c_void) {
     take_back();
 }
 
-/// Unregisters the thread's area, if it is registered.
+/// Unregisters the thread's area, if it is registered, and has the kernel forget its last
+/// section.
 fn take_back() {
     let area = arch::own_area();
     // SAFETY: this thread's.
-    if let (true, Ok(size)) = (unsafe { (*area).is_registered() }, size()) {
+    if let (true, Ok(size)) = (unsafe { (*area).is_registered() }, size())
+        && !unregister(area, size)
+    {
         // Where a filter refuses even this, the area stays with the kernel.
-        let _ = unregister(area, size);
+        // SAFETY: as above. It was registered, so what was armed is over or aborted.
+        unsafe { (*area).disarm() };
     }
 }
 

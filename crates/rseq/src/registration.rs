@@ -60,6 +60,9 @@ pub enum RegistrationError {
     /// No way to unregister at thread end could be set up, so nothing was
     /// registered.
     NoThreadExit,
+    /// A signal handler runs that has interrupted a section, at a moment when its thread is
+    /// not registered. When it has returned the thread can enter.
+    Interrupted,
     /// The kernel refused, with this error number.
     Refused(i32),
 }
@@ -74,6 +77,9 @@ impl fmt::Display for RegistrationError {
             ThreadNotRegistered => "libc registers rseq areas, but not for this thread",
             AreaTooSmall => "the kernel asks for a larger rseq area than this version has",
             NoThreadExit => "no thread-exit hook is left to unregister the rseq area",
+            Interrupted => {
+                "a signal handler cannot register the thread whose section it interrupted"
+            }
             Refused(errno) => return write!(f, "the kernel refused the rseq area (error {errno})"),
         })
     }
@@ -192,8 +198,10 @@ fn alignment(area: *const area::Area) -> u32 {
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
 pub(crate) mod testing {
+    use core::ptr;
     use core::sync::atomic::Ordering;
 
+    use crate::area::Area;
     use crate::{arch, own};
 
     /// Takes the calling thread's registration away, whoever made it, as a
@@ -211,7 +219,7 @@ pub(crate) mod testing {
     pub fn is_armed() -> bool {
         // SAFETY: null on targets without areas, or this thread's.
         let area = unsafe { arch::thread_area().as_ref() };
-        area.is_some_and(|area| area.rseq_cs.load(Ordering::Relaxed) != 0)
+        area.is_some_and(|area| area.is_registered() && area.is_armed())
     }
 
     /// Runs something in a thread whose sections find that they are on this CPU: for tests
@@ -222,27 +230,26 @@ pub(crate) mod testing {
     /// What they commit is not protected: no section of another thread, nor one of a
     /// handler, changes the same words.
     pub unsafe fn on_cpu(cpu: u32, work: impl FnOnce()) {
-        struct Back(Option<u32>);
+        /// The thread's area, and the size that it was registered with.
+        struct Back(&'static Area, Option<u32>);
 
         impl Drop for Back {
             fn drop(&mut self) {
-                say(u32::MAX);
-                if let Some(size) = self.0 {
-                    let again = own::rseq(arch::thread_area(), size, 0);
+                // The field is the kernel's only while the area is registered.
+                self.0.cpu_id.store(u32::MAX, Ordering::Relaxed);
+                self.0.disarm();
+                if let Some(size) = self.1 {
+                    let again = own::rseq(ptr::from_ref(self.0).cast_mut(), size, 0);
                     assert_eq!(again, Ok(()), "the thread was registered before");
                 }
             }
         }
 
-        /// The field is the kernel's only while the area is registered.
-        fn say(cpu: u32) {
-            // SAFETY: this thread's area.
-            unsafe { (*arch::thread_area()).cpu_id.store(cpu, Ordering::Relaxed) };
-        }
-
         let size = super::registration().map(|registration| registration.size);
-        let _back = Back(size.ok().filter(|_| unregister_thread()));
-        say(cpu);
+        // SAFETY: this thread's, which `_back` does not outlive.
+        let area: &'static Area = unsafe { &*arch::thread_area() };
+        let _back = Back(area, size.ok().filter(|_| unregister_thread()));
+        area.cpu_id.store(cpu, Ordering::Relaxed);
         work();
     }
 }

@@ -6,6 +6,7 @@
 use super::thread::thread_area;
 use crate::Refusal;
 use crate::arch::NOWHERE;
+use crate::area::Area;
 
 pub(super) const ABORTED: i64 = -1;
 pub(super) const NOTHING: i64 = -2;
@@ -66,7 +67,7 @@ fn ended(status: i64, nothing: Refusal) -> Refusal {
         NOTHING => nothing,
         #[cfg(percid_compare_twice)]
         BROKEN => broken(),
-        _ => refused(),
+        _ => refused(thread_area()),
     }
 }
 
@@ -77,11 +78,15 @@ pub(super) fn aborted() -> Refusal {
     Refusal::Aborted
 }
 
-/// Why a section refused its thread.
+/// Why a section refused its thread. Disarms the area: a handler that finds it armed, and
+/// not registered, has interrupted a section.
 #[cold]
-pub(super) fn refused() -> Refusal {
-    // SAFETY: the area that this thread's sections use outlives the thread.
-    if unsafe { (*thread_area()).is_registered() } {
+pub(super) fn refused(area: *mut Area) -> Refusal {
+    // SAFETY: this thread's, or nobody's, which is always there.
+    let area = unsafe { &*area };
+    let registered = area.is_registered();
+    area.disarm();
+    if registered {
         Refusal::BeyondLimit
     } else {
         Refusal::NotRegistered

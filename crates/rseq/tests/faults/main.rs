@@ -8,6 +8,8 @@ mod child;
 mod children;
 mod exits;
 mod forks;
+#[cfg(percid_inject)]
+mod handlers;
 mod host;
 mod ids;
 mod limits;

@@ -225,7 +225,7 @@ macro_rules! twice {
 /// `$at` the value of that type, and `$outcome` what `{stripe}` holds at the end.
 macro_rules! section {
     (
-        $index:ident($at:expr), $word:expr, $refused:literal, $outcome:tt,
+        $area:ident, $index:ident($at:expr), $word:expr, $refused:literal, $outcome:tt,
         $body:expr,
         { $($done:expr),* $(,)? }
         { $($stub:expr),* $(,)? }
@@ -262,7 +262,7 @@ macro_rules! section {
                 $($stub,)*
                 ".popsection",
             ]
-            area = in(reg) super::thread::thread_area(),
+            area = in(reg) $area,
             word = in(reg) $word.0,
             scratch = out(reg) _,
             spare = out(reg) _,
@@ -301,33 +301,35 @@ macro_rules! with_vector_class {
 /// A section without a result: each way out is a label of its own.
 #[cfg(not(percid_compare_twice))]
 macro_rules! store_section {
-    ($index:ident($at:expr), $word:expr, $body:expr, $($operands:tt)*) => {
+    ($index:ident($at:expr), $word:expr, $body:expr, $($operands:tt)*) => {{
+        let area = super::thread::thread_area();
         section!(
-            $index($at), $word, "{refused}", _,
+            area, $index($at), $word, "{refused}", _,
             $body,
             {}
             { "b {aborted}" }
-            refused = label { return Err(refused()) },
+            refused = label { return Err(refused(area)) },
             aborted = label { return Err(aborted()) },
             $($operands)*
         )
-    };
+    }};
 }
 
 #[cfg(percid_compare_twice)]
 macro_rules! store_section {
-    ($index:ident($at:expr), $word:expr, $body:expr, $($operands:tt)*) => {
+    ($index:ident($at:expr), $word:expr, $body:expr, $($operands:tt)*) => {{
+        let area = super::thread::thread_area();
         section!(
-            $index($at), $word, "{refused}", _,
+            area, $index($at), $word, "{refused}", _,
             $body,
             { "b 36f", "35: b {broken}", "36:" }
             { "b {aborted}" }
-            refused = label { return Err(refused()) },
+            refused = label { return Err(refused(area)) },
             aborted = label { return Err(aborted()) },
             broken = label { broken() },
             $($operands)*
         )
-    };
+    }};
 }
 
 /// Leaves the status of a comparison that came out otherwise the second time.
@@ -348,9 +350,10 @@ macro_rules! when_broken {
 /// A section with a result: where it does not commit it leaves a status in
 /// `$outcome`. Its stubs stand behind it, in reach of conditional branches.
 macro_rules! value_section {
-    ($index:ident($at:expr), $word:expr, $outcome:ident, $body:expr, $($operands:tt)*) => {
+    ($index:ident($at:expr), $word:expr, $outcome:ident, $body:expr, $($operands:tt)*) => {{
+        let area = super::thread::thread_area();
         section!(
-            $index($at), $word, "25f", $outcome,
+            area, $index($at), $word, "25f", $outcome,
             $body,
             {
                 "b 26f",
@@ -359,6 +362,7 @@ macro_rules! value_section {
                 "b 26f",
                 when_broken!(),
                 "25:",
+                "str xzr, [{area}, {rseq_cs}]", // as `refused` does
                 "mov {stripe}, {refused}",
                 "26:",
             }
@@ -368,5 +372,5 @@ macro_rules! value_section {
             refused = const status::REFUSED,
             $($operands)*
         )
-    };
+    }};
 }

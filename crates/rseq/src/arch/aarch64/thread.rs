@@ -1,6 +1,7 @@
 //! Where the thread's area stands: libc's, or one of our own.
 
 use core::arch::{asm, global_asm};
+use core::mem::offset_of;
 use core::sync::atomic::{AtomicIsize, AtomicU32, Ordering};
 
 use crate::area::{Area, OWN_AREA_ALIGN, OWN_AREA_SIZE};
@@ -8,7 +9,19 @@ use crate::area::{Area, OWN_AREA_ALIGN, OWN_AREA_SIZE};
 // As on x86-64: an area of our own, not registered, and the thread's state behind it. The
 // word of the process says how far from our own the area stands that sections use, for
 // assemblers have no word of data that holds a distance from the thread pointer.
+//
+// And nobody's area, which is registered for no thread.
 global_asm!(
+    ".pushsection .data, \"aw\", %progbits",
+    ".balign {align}",
+    concat!(".globl ", symbol!("nobodys_area")),
+    concat!(".hidden ", symbol!("nobodys_area")),
+    concat!(".type ", symbol!("nobodys_area"), ", %object"),
+    concat!(".size ", symbol!("nobodys_area"), ", {size}"),
+    concat!(symbol!("nobodys_area"), ":"),
+    ".long 0, -1",
+    ".zero {size} - 8",
+    ".popsection",
     ".pushsection .tdata, \"awT\", %progbits",
     ".balign {align}",
     concat!(".globl ", symbol!("own_area")),
@@ -60,22 +73,39 @@ fn own_offset() -> isize {
 /// It is the same one for as long as the thread runs, so the compiler may compute the
 /// address once for many sections, as it does for every thread-local: a function in the
 /// midst of which the stack moves to another thread is not a function of Rust.
+///
+/// In a handler it may be nobody's. A section of a thread that is not registered is
+/// unprotected until it has loaded `cpu_id`, and must find that negative. So a handler that
+/// interrupts it there may not register the area, and has to find out: it is armed then
+/// (who is refused disarms it), and sections of the handler, that would arm it for
+/// themselves, use an area that nobody registers. See `own::enter`.
 #[inline(always)]
 pub(crate) fn thread_area() -> *mut Area {
     let area;
-    // SAFETY: reads the thread pointer and a word of the process. That one changes once,
-    // before `main` or before the library's own code; who has read it earlier uses an area
-    // that says "not registered", which is allowed.
+    // SAFETY: reads the thread pointer, a word of the process and the thread's area. The
+    // word changes once, before `main` or before the library's own code; who has read it
+    // earlier uses an area that says "not registered", which is allowed. Whose area it is
+    // stays the same while a function runs, for all handlers that interrupt it have ended
+    // when it goes on.
     unsafe {
         asm!(
             concat!("adrp {area}, ", symbol!("area_distance")),
             concat!("ldr {area}, [{area}, :lo12:", symbol!("area_distance"), "]"),
             "add {area}, {area}, {own}",
-            "mrs {thread}, tpidr_el0",
-            "add {area}, {area}, {thread}",
+            "mrs {look}, tpidr_el0",
+            "add {area}, {area}, {look}",
+            "ldr {look:w}, [{area}, {cpu_id}]",
+            "tbz {look:w}, #31, 2f",
+            "ldr {look}, [{area}, {rseq_cs}]",
+            "cbz {look}, 2f",
+            concat!("adrp {area}, ", symbol!("nobodys_area")),
+            concat!("add {area}, {area}, :lo12:", symbol!("nobodys_area")),
+            "2:",
             own = in(reg) own_offset(),
-            thread = out(reg) _,
+            look = out(reg) _,
             area = out(reg) area,
+            cpu_id = const offset_of!(Area, cpu_id),
+            rseq_cs = const offset_of!(Area, rseq_cs),
             options(pure, nomem, nostack, preserves_flags),
         );
     }
@@ -113,8 +143,12 @@ pub(crate) unsafe fn set_area_offset(offset: isize) {
         );
     }
     // SAFETY: a word of this type that is always there.
-    // Ordering: Relaxed. Whichever value a thread reads leads to an area of its own.
-    unsafe { (*distance).store(offset - own_offset(), Ordering::Relaxed) };
+    let distance = unsafe { &*distance };
+    // Ordering: Relaxed. Whichever value a thread reads leads to an area of its own. All
+    // sections load the word, so it is stored once.
+    if distance.load(Ordering::Relaxed) != offset - own_offset() {
+        distance.store(offset - own_offset(), Ordering::Relaxed);
+    }
 }
 
 /// What is known of this thread's registration, in the words of `own`; 0 at first.

@@ -202,7 +202,7 @@ macro_rules! twice {
 /// and `$outcome` what `{stripe}` holds at the end.
 macro_rules! section {
     (
-        $index:ident($at:expr), $word:expr, $refused:literal, $outcome:tt,
+        $area:ident, $index:ident($at:expr), $word:expr, $refused:literal, $outcome:tt,
         $body:expr,
         { $($done:expr),* $(,)? }
         { $($stubs:expr),* $(,)? }
@@ -239,7 +239,7 @@ macro_rules! section {
                 $($stubs,)*
                 ".popsection",
             ]
-            area = in(reg) super::thread::thread_area(),
+            area = in(reg) $area,
             word = in(reg) $word.0,
             scratch = out(reg) _,
             stripe = out(reg) $outcome,
@@ -277,33 +277,35 @@ macro_rules! with_vector_class {
 /// A section without a result: each way out is a label of its own.
 #[cfg(not(percid_compare_twice))]
 macro_rules! store_section {
-    ($index:ident($at:expr), $word:expr, $body:expr, $($operands:tt)*) => {
+    ($index:ident($at:expr), $word:expr, $body:expr, $($operands:tt)*) => {{
+        let area = super::thread::thread_area();
         section!(
-            $index($at), $word, "{refused}", _,
+            area, $index($at), $word, "{refused}", _,
             $body,
             {}
             { "jmp {aborted}" }
-            refused = label { return Err(refused()) },
+            refused = label { return Err(refused(area)) },
             aborted = label { return Err(aborted()) },
             $($operands)*
         )
-    };
+    }};
 }
 
 #[cfg(percid_compare_twice)]
 macro_rules! store_section {
-    ($index:ident($at:expr), $word:expr, $body:expr, $($operands:tt)*) => {
+    ($index:ident($at:expr), $word:expr, $body:expr, $($operands:tt)*) => {{
+        let area = super::thread::thread_area();
         section!(
-            $index($at), $word, "{refused}", _,
+            area, $index($at), $word, "{refused}", _,
             $body,
             {}
             { "jmp {aborted}", "35: jmp {broken}" }
-            refused = label { return Err(refused()) },
+            refused = label { return Err(refused(area)) },
             aborted = label { return Err(aborted()) },
             broken = label { broken() },
             $($operands)*
         )
-    };
+    }};
 }
 
 /// Leaves the status of a comparison that came out otherwise the second time.
@@ -324,9 +326,10 @@ macro_rules! when_broken {
 /// A section with a result: where it does not commit it leaves a status in
 /// `$outcome`.
 macro_rules! value_section {
-    ($index:ident($at:expr), $word:expr, $outcome:ident, $body:expr, $($operands:tt)*) => {
+    ($index:ident($at:expr), $word:expr, $outcome:ident, $body:expr, $($operands:tt)*) => {{
+        let area = super::thread::thread_area();
         section!(
-            $index($at), $word, "25f", $outcome,
+            area, $index($at), $word, "25f", $outcome,
             $body,
             { "26:" }
             {
@@ -336,6 +339,7 @@ macro_rules! value_section {
                 "mov {stripe}, {nothing}",
                 "jmp 26b",
                 "25:",
+                "mov qword ptr [{area} + {rseq_cs}], 0", // as `refused` does
                 "mov {stripe}, {refused}",
                 "jmp 26b",
                 when_broken!(),
@@ -345,5 +349,5 @@ macro_rules! value_section {
             refused = const status::REFUSED,
             $($operands)*
         )
-    };
+    }};
 }
