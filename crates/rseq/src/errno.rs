@@ -41,11 +41,22 @@ fn place() -> Option<NonNull<i32>> {
     #[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
     // SAFETY: no preconditions.
     let place = unsafe { libc::__error() };
+    #[cfg(any(target_os = "android", target_os = "openbsd", target_os = "netbsd"))]
+    // SAFETY: no preconditions.
+    let place = unsafe { libc::__errno() };
+    #[cfg(any(target_os = "solaris", target_os = "illumos"))]
+    // SAFETY: no preconditions.
+    let place = unsafe { libc::___errno() };
     #[cfg(not(any(
         target_os = "linux",
         target_os = "emscripten",
         target_vendor = "apple",
-        target_os = "freebsd"
+        target_os = "freebsd",
+        target_os = "android",
+        target_os = "openbsd",
+        target_os = "netbsd",
+        target_os = "solaris",
+        target_os = "illumos"
     )))]
     let place = core::ptr::null_mut();
     NonNull::new(place)
