@@ -5,6 +5,8 @@ step "clippy"
 cargo clippy --workspace --all-targets -- -D warnings
 step "clippy, every feature"
 cargo clippy --workspace --all-targets --all-features -- -D warnings
+step "clippy, no std"
+cargo clippy -p percid-cid -p percid --no-default-features -- -D warnings
 for build in percid_inject percid_compare_twice percid_portable; do
     step "clippy --cfg $build"
     cargo clippy "${LIBRARIES[@]}" --all-targets -- -D warnings --cfg $build

@@ -3,7 +3,10 @@
 # ten crates at most, itself included.
 source "$(dirname "$0")/lib.sh"
 step "packages"
-cargo package --allow-dirty --quiet "${LIBRARIES[@]}"
+# A folder of its own: cargo keeps the sources of crates that were packed before.
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cargo package --allow-dirty --quiet "${LIBRARIES[@]}" -p percid-sim --target-dir "$folder"
 step "what percid depends on, without features"
 tree=$(cargo tree --package percid --edges normal --prefix none | sed 's/ (.*//' | sort -u)
 echo "$tree"
