@@ -250,6 +250,31 @@ impl<S: Scope> Room<S> {
         self.words.holds(word)
     }
 
+    /// Runs an operation in a section once, where sections are inline.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Room::run), which may know how.
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    #[inline(always)]
+    pub(crate) unsafe fn run_once<O: Operation>(
+        &self,
+        operation: &O,
+    ) -> Result<O::Output, Refusal> {
+        // SAFETY: the caller's contract.
+        unsafe { self.words.run_once(operation) }
+    }
+
+    /// As [`fallback`](Room::fallback), if it is known that there are no sections to ask
+    /// for first: whatever [`run`](Room::run) is told would be refused.
+    #[inline(always)]
+    pub(crate) fn by_thread(&self) -> Option<StripeRef<'_>> {
+        self.words.by_thread()
+    }
+
     /// Where sections reach the first word inline; `None` where they do not.
     pub(crate) fn in_sections(&self) -> Option<WordAddress> {
         self.words.in_sections()

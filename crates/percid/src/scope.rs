@@ -121,7 +121,12 @@ pub(crate) trait Several {
     ///
     /// As above.
     unsafe fn run_copied<O: Operation + Copy>(&self, operation: O) -> Result<O::Output, Refusal>;
+    /// # Safety
+    ///
+    /// As above.
+    unsafe fn run_once<O: Operation>(&self, operation: &O) -> Result<O::Output, Refusal>;
     fn fallback(&self) -> Result<StripeRef<'_>, ArenaError>;
+    fn by_thread(&self) -> Option<StripeRef<'_>>;
     fn stripes(&self) -> Stripes<'_>;
     fn shared(&self) -> Result<&[AtomicU64], ArenaError>;
     fn len(&self) -> u32;
@@ -148,6 +153,17 @@ macro_rules! several {
             ) -> Result<O::Output, Refusal> {
                 // SAFETY: the caller's contract.
                 unsafe { self.run_copied(operation) }
+            }
+
+            #[inline(always)]
+            unsafe fn run_once<O: Operation>(&self, operation: &O) -> Result<O::Output, Refusal> {
+                // SAFETY: the caller's contract.
+                unsafe { self.run_once(operation) }
+            }
+
+            #[inline(always)]
+            fn by_thread(&self) -> Option<StripeRef<'_>> {
+                self.by_thread()
             }
 
             fn fallback(&self) -> Result<StripeRef<'_>, ArenaError> {

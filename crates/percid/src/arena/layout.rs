@@ -76,6 +76,7 @@ impl<const SHIFT: u32> Layout<SHIFT> {
     }
 
     /// Address of a stripe's first byte.
+    #[inline]
     pub(super) fn stripe(&self, stripe: Stripe) -> usize {
         let place = match stripe {
             Stripe::Cid(cid) => cid,
@@ -129,6 +130,7 @@ impl<const SHIFT: u32> Layout<SHIFT> {
     /// # Safety
     ///
     /// As [`word`](Layout::word), for all of them.
+    #[inline]
     pub(super) unsafe fn words<'a>(
         &self,
         stripe: Stripe,

@@ -68,6 +68,29 @@ impl Run {
         value.ok_or(refusal)
     }
 
+    /// Runs an operation in a section once, where sections are inline.
+    ///
+    /// # Errors
+    ///
+    /// As the section's; anything but the operation's own answer: [`run`](Self::run) may
+    /// know how.
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    #[inline(always)]
+    pub(crate) unsafe fn run_once<O: Operation>(
+        &self,
+        operation: &O,
+    ) -> Result<O::Output, Refusal> {
+        section::anchor();
+        match self.handle.in_sections() {
+            // SAFETY: as in `run`.
+            Some(first) => unsafe { operation.run::<_, STRIPE_SHIFT>(process::index(), first) },
+            None => Err(Refusal::Unsupported),
+        }
+    }
+
     /// As [`run`](Self::run), with what the operation holds in registers until it is refused.
     ///
     /// # Errors
@@ -168,13 +191,31 @@ impl Run {
     /// If there is no memory.
     pub(crate) fn fallback(&self) -> Result<StripeRef<'_>, ArenaError> {
         // Not slow, where there are no sections.
-        let (layout, first) = match self.handle.by_thread() {
-            Some(place) => place,
-            None => in_arena(self.place_now()?),
-        };
-        let stripe = Stripe::Thread(arena().thread_stripe(layout));
+        if let Some(stripe) = self.by_thread() {
+            return Ok(stripe);
+        }
+        let (layout, first) = in_arena(self.place_now()?);
+        // SAFETY: the words' place.
+        Ok(unsafe { self.thread_stripe(layout, first) })
+    }
+
+    /// The same where there are no sections at all, so that nobody needs to ask for one
+    /// first; `None` also before the first use.
+    #[inline(always)]
+    pub(crate) fn by_thread(&self) -> Option<StripeRef<'_>> {
+        let (layout, first) = self.handle.by_thread()?;
+        // SAFETY: the words' place.
+        Some(unsafe { self.thread_stripe(layout, first) })
+    }
+
+    /// # Safety
+    ///
+    /// That is the place of these words.
+    #[inline(always)]
+    unsafe fn thread_stripe(&self, layout: Layout<STRIPE_SHIFT>, first: u32) -> StripeRef<'_> {
+        let stripe = Stripe::Thread(arena().thread_stripe());
         // SAFETY: an open stripe; the process's arena stays, and the words do with this.
-        Ok(unsafe { StripeRef::new(layout, stripe, first, self.words) })
+        unsafe { StripeRef::new(layout, stripe, first, self.words) }
     }
 
     /// Every stripe that may hold something; none before the first use.

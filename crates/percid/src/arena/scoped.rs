@@ -99,6 +99,13 @@ impl Own {
         // contract.
         unsafe { run_in(&self.domain, self.layout.first(self.first), operation) }
     }
+
+    /// The stripe of the calling thread.
+    fn thread_stripe(&self) -> StripeRef<'_> {
+        let stripe = Stripe::Thread(self.arena.0.thread_stripe());
+        // SAFETY: an open stripe of an arena that this keeps.
+        unsafe { StripeRef::new(self.layout, stripe, self.first, self.words) }
+    }
 }
 
 impl Drop for Own {
@@ -192,6 +199,24 @@ impl ScopedRun {
         }
     }
 
+    /// As [`Run::run_once`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    #[inline(always)]
+    pub(crate) unsafe fn run_once<O: Operation>(
+        &self,
+        operation: &O,
+    ) -> Result<O::Output, Refusal> {
+        // SAFETY: the caller's contract.
+        unsafe { self.apart().run_once(operation) }
+    }
+
     /// As [`Run::run_copied`].
     ///
     /// # Errors
@@ -259,11 +284,17 @@ impl ScopedRun {
     pub(crate) fn fallback(&self) -> Result<StripeRef<'_>, ArenaError> {
         match &self.place {
             Scoped::Process(run) => run.fallback(),
-            Scoped::Own(own) => {
-                let stripe = Stripe::Thread(own.arena.0.thread_stripe(own.layout));
-                // SAFETY: an open stripe of an arena that this keeps.
-                Ok(unsafe { StripeRef::new(own.layout, stripe, own.first, own.words) })
-            }
+            Scoped::Own(own) => Ok(own.thread_stripe()),
+        }
+    }
+
+    /// As [`Run::by_thread`].
+    #[inline(always)]
+    pub(crate) fn by_thread(&self) -> Option<StripeRef<'_>> {
+        match &self.place {
+            Scoped::Process(run) => run.by_thread(),
+            // Where `run_in` refuses everything.
+            Scoped::Own(own) => (own.domain.source() != Source::Table).then(|| own.thread_stripe()),
         }
     }
 

@@ -62,6 +62,7 @@ impl<const SHIFT: u32> Arena<SHIFT> {
     /// The layout, once it is reserved.
     // Ordering: Acquire pairs with the Release in `reserve`; the number says it
     // all, but the kernel's mapping was made before it was published.
+    #[inline]
     pub(super) fn layout(&self) -> Option<Layout<SHIFT>> {
         Layout::unpack(self.layout.load(Ordering::Acquire))
     }
@@ -214,15 +215,27 @@ impl<const SHIFT: u32> Arena<SHIFT> {
 
     /// Adds to the word of the thread's stripe.
     pub(super) fn add_by_thread(&self, layout: Layout<SHIFT>, index: u32, n: u64) {
-        let stripe = Stripe::Thread(self.thread_stripe(layout));
+        let stripe = Stripe::Thread(self.thread_stripe());
         // SAFETY: an allocated word in an open stripe.
         portable::add(unsafe { layout.word(stripe, index) }, n);
     }
 
     /// The stripe of the calling thread, open.
-    pub(super) fn thread_stripe(&self, layout: Layout<SHIFT>) -> u32 {
+    #[inline(always)]
+    pub(super) fn thread_stripe(&self) -> u32 {
+        let stripe = thread_stripe();
+        // No more are ever open than the layout has.
+        if stripe < self.published(Kind::Thread) {
+            return stripe;
+        }
+        self.thread_stripe_slow(stripe)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn thread_stripe_slow(&self, mut stripe: u32) -> u32 {
+        let layout = self.layout().expect("there are words, so it is reserved");
         let threads = self.frontier.stripes(Kind::Thread);
-        let mut stripe = thread_stripe();
         if stripe >= layout.threads {
             stripe %= layout.threads;
         }
@@ -263,6 +276,7 @@ impl<const SHIFT: u32> Arena<SHIFT> {
     }
 
     /// Number of stripes that are open up to every word that was allocated.
+    #[inline(always)]
     pub(super) fn published(&self, kind: Kind) -> u32 {
         self.frontier.stripes(kind).get()
     }
@@ -384,7 +398,7 @@ mod tests {
         let (layout, first) = arena.allocate_run(9).expect("memory");
         assert!(first.is_multiple_of(LINE));
         assert_eq!(arena.stats().words, 16);
-        let stripe = Stripe::Thread(arena.thread_stripe(layout));
+        let stripe = Stripe::Thread(arena.thread_stripe());
         // SAFETY: words of the run, in an open stripe and in the ledger.
         let word = |index| unsafe { layout.word(stripe, first + index) };
         // SAFETY: as above.

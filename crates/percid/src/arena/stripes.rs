@@ -30,6 +30,7 @@ impl<'a> StripeRef<'a> {
     /// # Safety
     ///
     /// The stripe is open up to the last word, and the arena and the words stay for `'a`.
+    #[inline]
     pub(super) unsafe fn new<const SHIFT: u32>(
         layout: Layout<SHIFT>,
         stripe: Stripe,
@@ -47,12 +48,14 @@ impl<'a> StripeRef<'a> {
     }
 
     /// Whose it is.
+    #[inline]
     #[must_use]
     pub fn owner(&self) -> StripeOwner {
         self.owner
     }
 
     /// Its words, by the room's numbers.
+    #[inline]
     #[must_use]
     pub fn words(&self) -> &'a [AtomicU64] {
         self.words

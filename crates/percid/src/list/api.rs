@@ -203,8 +203,8 @@ impl<T: Linked, S: Scope> List<T, S> {
     pub unsafe fn push(&self, node: NonNull<T>) {
         let link = link_of(node);
         // SAFETY: a list at its place; a chain of one node, which is the caller's.
-        if unsafe { self.room.run_copied(Push(link, link)) }.is_err() {
-            self.push_slow(link, link);
+        if unsafe { self.room.run_once(&Push(link, link)) }.is_err() {
+            self.push_otherwise(link);
         }
     }
 
@@ -212,9 +212,34 @@ impl<T: Linked, S: Scope> List<T, S> {
     #[inline]
     pub fn pop(&self) -> Option<NonNull<T>> {
         // SAFETY: a list at its place; what is on it was pushed, and stays mapped.
-        match unsafe { self.room.run_copied(Pop) } {
+        match unsafe { self.room.run_once(&Pop) } {
             Ok(link) => Some(node_of(link)),
-            Err(_) => self.pop_slow().map(node_of),
+            Err(_) => self.pop_otherwise().map(node_of),
+        }
+    }
+
+    /// All that a thread without sections has to do, if nobody is in its way. The node is
+    /// the caller's.
+    #[cold]
+    #[inline(never)]
+    fn push_otherwise(&self, link: u64) {
+        let pushed = self.room.by_thread().is_some_and(|stripe| {
+            // SAFETY: a stripe of threads; a chain of one node, which is the caller's.
+            unsafe { Words::of(stripe).try_push_by_thread(link, link) }.is_ok()
+        });
+        if !pushed {
+            self.push_slow(link, link);
+        }
+    }
+
+    /// As [`push_otherwise`](Self::push_otherwise).
+    #[cold]
+    #[inline(never)]
+    fn pop_otherwise(&self) -> Option<u64> {
+        let stripe = self.room.by_thread();
+        match stripe.map(|stripe| Words::of(stripe).try_pop_by_thread()) {
+            Some(Ok(link)) => Some(link),
+            _ => self.pop_slow(),
         }
     }
 
@@ -231,13 +256,17 @@ impl<T: Linked, S: Scope> List<T, S> {
     fn push_slow(&self, first: u64, last: u64) {
         // SAFETY: as in `push`.
         let push = || unsafe { self.room.run(&Push(first, last)) };
-        let pushed = match push() {
-            Err(Refusal::Full) => self.open_left_ones() && push().is_ok(),
-            Err(_) => self.room.fallback().is_ok_and(|stripe| {
-                // SAFETY: a stripe of threads; the chain is the caller's.
-                unsafe { Words::of(stripe).push_by_thread(first, last) }
-            }),
-            Ok(()) => true,
+        let by_thread = |stripe| {
+            // SAFETY: a stripe of threads; the chain is the caller's.
+            unsafe { Words::of(stripe).push_by_thread(first, last) }
+        };
+        let pushed = match self.room.by_thread() {
+            Some(stripe) => by_thread(stripe),
+            None => match push() {
+                Err(Refusal::Full) => self.open_left_ones() && push().is_ok(),
+                Err(_) => self.room.fallback().is_ok_and(by_thread),
+                Ok(()) => true,
+            },
         };
         if !pushed {
             // SAFETY: the link of a node that is the caller's.
@@ -250,14 +279,15 @@ impl<T: Linked, S: Scope> List<T, S> {
     fn pop_slow(&self) -> Option<u64> {
         // SAFETY: as in `pop`.
         let pop = || unsafe { self.room.run(&Pop) };
-        let popped = match pop() {
-            // Empty, or stopped.
-            Err(Refusal::Empty) => self.open_left_ones().then(pop).and_then(Result::ok),
-            Err(_) => {
-                let stripe = self.room.fallback().ok();
-                stripe.and_then(|stripe| Words::of(stripe).pop_by_thread())
-            }
-            Ok(link) => Some(link),
+        let by_thread = |stripe| Words::of(stripe).pop_by_thread();
+        let popped = match self.room.by_thread() {
+            Some(stripe) => by_thread(stripe),
+            None => match pop() {
+                // Empty, or stopped.
+                Err(Refusal::Empty) => self.open_left_ones().then(pop).and_then(Result::ok),
+                Err(_) => self.room.fallback().ok().and_then(by_thread),
+                Ok(link) => Some(link),
+            },
         };
         popped.or_else(|| self.pop_loose())
     }

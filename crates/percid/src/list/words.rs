@@ -88,6 +88,7 @@ pub(super) struct Words<'a> {
 }
 
 impl<'a> Words<'a> {
+    #[inline]
     pub(super) fn of(stripe: StripeRef<'a>) -> Words<'a> {
         Words {
             words: stripe.words(),
@@ -155,18 +156,40 @@ impl<'a> Words<'a> {
     ///
     /// The chain is the caller's.
     pub(super) unsafe fn push_by_thread(&self, first: u64, last: u64) -> bool {
-        let head = self.words[HEAD..].as_ptr().cast::<u64>().cast_mut();
+        // SAFETY: the caller's contract.
+        retry(|| unsafe { self.try_push_by_thread(first, last) }).is_ok()
+    }
+
+    /// As [`push_by_thread`](Self::push_by_thread), once.
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    #[inline(always)]
+    pub(super) unsafe fn try_push_by_thread(&self, first: u64, last: u64) -> Result<(), Refusal> {
         let [first, last] = [first, last].map(node);
         // SAFETY: a head and its stop word, which only these change; the caller's contract.
-        retry(|| unsafe { portable::gated_list_push::<0>(head, first, last) }).is_ok()
+        unsafe { portable::gated_list_push::<0>(self.head(), first, last) }
     }
 
     /// In a stripe of threads: pops a node.
     pub(super) fn pop_by_thread(&self) -> Option<u64> {
-        let head = self.words[HEAD..].as_ptr().cast::<u64>().cast_mut();
-        // SAFETY: as in `push_by_thread`.
-        let popped = retry(|| unsafe { portable::gated_list_pop::<0>(head) });
-        popped.ok().map(|node| node.addr() as u64)
+        retry(|| self.try_pop_by_thread()).ok()
+    }
+
+    /// As [`pop_by_thread`](Self::pop_by_thread), once.
+    #[inline(always)]
+    pub(super) fn try_pop_by_thread(&self) -> Result<u64, Refusal> {
+        // SAFETY: as in `try_push_by_thread`.
+        let popped = unsafe { portable::gated_list_pop::<0>(self.head()) };
+        popped.map(|node| node.addr() as u64)
+    }
+
+    /// Its head, for the portable body.
+    #[inline]
+    fn head(&self) -> *mut u64 {
+        // From the whole slice: the stop word follows.
+        self.words[HEAD..].as_ptr().cast::<u64>().cast_mut()
     }
 }
 

@@ -2,10 +2,12 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use percid_rseq::portable;
+
 use super::Stack;
 use super::blocks::Blocks;
 use super::control::Control;
-use super::stripe::{self, Pop, PopBatch, Push, PushBatch};
+use super::stripe::{self, Magazine, Pop, Push, Way};
 use crate::room::Room;
 use crate::scope::{Process, Scope};
 
@@ -74,41 +76,82 @@ impl<S: Scope> Magazines<S> {
         }
     }
 
-    /// Pops a word of the current cid's magazine, in one section. `None`: go the slow way,
-    /// [`pop_slow`](Self::pop_slow).
+    /// Pops a word of the current cid's magazine, in one section. `None`: go on with
+    /// [`pop_by_thread`](Self::pop_by_thread).
     #[inline(always)]
     pub(crate) fn pop(&self) -> Option<u64> {
         // SAFETY: a gated stack at its place; no gate says more than there are words, and
         // what changes it otherwise keeps the rules of this module.
-        unsafe { self.room.run_copied(Pop) }.ok()
+        unsafe { self.room.run_once(&Pop) }.ok()
     }
 
-    /// Pushes a word to the current cid's magazine, in one section. `false`: go the slow
-    /// way, [`push_slow`](Self::push_slow).
+    /// Pushes a word to the current cid's magazine, in one section. `false`: go on with
+    /// [`push_by_thread`](Self::push_by_thread).
     #[inline(always)]
     pub(crate) fn push(&self, word: u64) -> bool {
         // SAFETY: as in `pop`.
-        unsafe { self.room.run_copied(Push(word)) }.is_ok()
+        unsafe { self.room.run_once(&Push(word)) }.is_ok()
     }
 
-    /// Pops words of the current cid's magazine, in one section; how many.
+    /// Pops a word of the thread's magazine, where there are no sections. `None`: go on with
+    /// [`pop_out_of_line`](Self::pop_out_of_line).
+    #[inline(always)]
+    pub(crate) fn pop_by_thread(&self) -> Option<u64> {
+        let it = Magazine::of(self.room.by_thread()?);
+        // SAFETY: as in `pop`.
+        unsafe { portable::gated_pop(it.header()) }.ok()
+    }
+
+    /// As [`pop_by_thread`](Self::pop_by_thread), for a push. `false`: go on with
+    /// [`push_out_of_line`](Self::push_out_of_line).
+    #[inline(always)]
+    pub(crate) fn push_by_thread(&self, word: u64) -> bool {
+        self.room.by_thread().is_some_and(|stripe| {
+            // SAFETY: as in `pop`.
+            unsafe { portable::gated_push(Magazine::of(stripe).header(), word) }.is_ok()
+        })
+    }
+
+    /// Pops a word of the magazine where that was not to be had at once: it was in use, or
+    /// the section was aborted, or sections are out of line here. `None`: a miss, for
+    /// [`pop_slow`](Self::pop_slow).
+    pub(crate) fn pop_out_of_line(&self) -> Option<u64> {
+        self.nearest().pop().ok()
+    }
+
+    /// As [`pop_out_of_line`](Self::pop_out_of_line), for a push. `false`: a miss, for
+    /// [`push_slow`](Self::push_slow).
+    pub(crate) fn push_out_of_line(&self, word: u64) -> bool {
+        self.nearest().push(word).is_ok()
+    }
+
+    /// Pops words of the magazine, all at once; how many.
     pub(crate) fn pop_batch(&self, room: &mut [u64]) -> usize {
-        // SAFETY: as in `pop`; a slice.
+        // SAFETY: a slice.
         let popped = unsafe {
-            self.room
-                .run(&PopBatch(room.as_mut_ptr(), room.len() as u32))
+            self.nearest()
+                .pop_batch(room.as_mut_ptr(), room.len() as u32)
         };
-        popped.unwrap_or(0) as usize
+        popped as usize
     }
 
-    /// Pushes words to the current cid's magazine, in one section; how many.
+    /// Pushes words to the magazine, all at once; how many.
     pub(crate) fn push_batch(&self, words: &[u64]) -> usize {
-        // SAFETY: as in `pop`; a slice.
+        // SAFETY: a slice.
         let pushed = unsafe {
-            self.room
-                .run(&PushBatch(words.as_ptr(), words.len() as u32))
+            self.nearest()
+                .push_batch(words.as_ptr(), words.len() as u32)
         };
-        pushed.unwrap_or(0) as usize
+        pushed as usize
+    }
+
+    /// By sections, unless it is known that there are none.
+    #[inline(always)]
+    pub(super) fn nearest(&self) -> Way<'_, S> {
+        match self.room.by_thread() {
+            Some(stripe) => Way::Thread(Magazine::of(stripe)),
+            None => Way::Section(&self.room),
+        }
     }
 
     /// Which word of the room a control word is.

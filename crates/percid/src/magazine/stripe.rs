@@ -99,6 +99,7 @@ pub(super) struct Magazine<'a> {
 }
 
 impl<'a> Magazine<'a> {
+    #[inline]
     pub(super) fn of(stripe: StripeRef<'a>) -> Magazine<'a> {
         Magazine {
             words: stripe.words(),
@@ -155,6 +156,7 @@ impl<'a> Magazine<'a> {
     }
 
     /// Its header, for the portable body.
+    #[inline]
     pub(super) fn header(&self) -> *mut u64 {
         // From the whole slice: the slots follow.
         self.words[HEADER..].as_ptr().cast::<u64>().cast_mut()

@@ -16,7 +16,7 @@ use crate::sync::process_id;
 const STEALING: Duration = Duration::from_millis(10);
 
 impl<S: Scope> Magazines<S> {
-    /// Pops a word where [`pop`](Self::pop) found none.
+    /// Pops a word where [`pop_out_of_line`](Self::pop_out_of_line) found none.
     #[cold]
     #[inline(never)]
     pub(crate) fn pop_slow(&self, source: &impl Source) -> Option<u64> {
@@ -26,7 +26,7 @@ impl<S: Scope> Magazines<S> {
         }
     }
 
-    /// Pushes a word where [`push`](Self::push) found no room.
+    /// Pushes a word where [`push_out_of_line`](Self::push_out_of_line) found no room.
     #[cold]
     #[inline(never)]
     pub(crate) fn push_slow(&self, word: u64, source: &impl Source) {
@@ -42,9 +42,10 @@ impl<S: Scope> Magazines<S> {
         if self.most() == 0 {
             return None;
         }
-        // SAFETY: the header is one of the room's words.
-        if unsafe { self.room.run(&Load(HEADER)) }.is_ok() {
-            return Some(Way::Section(&self.room));
+        match self.nearest() {
+            // SAFETY: the header is one of the room's words.
+            Way::Section(room) if unsafe { room.run(&Load(HEADER)) }.is_err() => {}
+            way => return Some(way),
         }
         let stripe = self.room.fallback().ok()?;
         Some(Way::Thread(Magazine::of(stripe)))

@@ -146,7 +146,10 @@ impl<S: Scope> RawPool<S> {
         // A checked pool's magazines hold nothing, so that it needs no look whether it is one.
         match self.magazines.pop() {
             Some(word) => Ok(object(word)),
-            None => self.alloc_slow(),
+            None => match self.alloc_by_thread() {
+                Some(object) => Ok(object),
+                None => self.alloc_slow(),
+            },
         }
     }
 
@@ -237,9 +240,27 @@ impl<S: Scope> RawPool<S> {
         }
     }
 
+    /// Nothing is stored on the way to the thread's magazine: that is all that a thread
+    /// without sections has to do.
+    #[cold]
+    #[inline(never)]
+    fn alloc_by_thread(&self) -> Option<NonNull<u8>> {
+        self.magazines.pop_by_thread().map(object)
+    }
+
     #[cold]
     #[inline(never)]
     fn alloc_slow(&self) -> Result<NonNull<u8>, PoolError> {
+        // As in `try_alloc`, it is not one of a checked pool.
+        match self.magazines.pop_out_of_line() {
+            Some(word) => Ok(object(word)),
+            None => self.alloc_miss(),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn alloc_miss(&self) -> Result<NonNull<u8>, PoolError> {
         let source = self.source();
         let Some(word) = self.magazines.pop_slow(&source) else {
             return Err(source.error.get());
@@ -254,6 +275,24 @@ impl<S: Scope> RawPool<S> {
     #[cold]
     #[inline(never)]
     fn free_slow(&self, object: NonNull<u8>) {
+        let word = object.addr().get() as u64;
+        if !self.magazines.push_by_thread(word) {
+            self.free_out_of_line(object);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn free_out_of_line(&self, object: NonNull<u8>) {
+        let word = object.addr().get() as u64;
+        if !self.magazines.push_out_of_line(word) {
+            self.free_miss(object);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn free_miss(&self, object: NonNull<u8>) {
         if self.checked {
             check::take_back(&self.chunks, &self.shape, object);
         }

@@ -129,7 +129,7 @@ impl<T, M: Fn() -> T, S: Scope> Pool<T, M, S> {
             // SAFETY: an idle value, which is this handle's now.
             Some(word) => unsafe { Handle::new(value(word), self) },
             None => self
-                .get_slow()
+                .get_otherwise()
                 .unwrap_or_else(|why| panic!("no value for a handle: {why}")),
         }
     }
@@ -145,13 +145,38 @@ impl<T, M: Fn() -> T, S: Scope> Pool<T, M, S> {
         match self.idle.pop() {
             // SAFETY: as in `get`.
             Some(word) => Ok(unsafe { Handle::new(value(word), self) }),
+            None => self.get_otherwise(),
+        }
+    }
+
+    #[inline(always)]
+    fn get_otherwise(&self) -> Result<Handle<'_, T, M, S>, PoolError> {
+        match self.get_by_thread() {
+            // SAFETY: as in `get`.
+            Some(value) => Ok(unsafe { Handle::new(value, self) }),
             None => self.get_slow(),
         }
     }
 
     #[cold]
     #[inline(never)]
+    fn get_by_thread(&self) -> Option<NonNull<T>> {
+        self.idle.pop_by_thread().map(value)
+    }
+
+    #[cold]
+    #[inline(never)]
     fn get_slow(&self) -> Result<Handle<'_, T, M, S>, PoolError> {
+        match self.idle.pop_out_of_line() {
+            // SAFETY: as in `get`.
+            Some(word) => Ok(unsafe { Handle::new(value(word), self) }),
+            None => self.get_miss(),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn get_miss(&self) -> Result<Handle<'_, T, M, S>, PoolError> {
         if let Some(word) = self.idle.pop_slow(&Values(self)) {
             // SAFETY: as in `get`.
             return Ok(unsafe { Handle::new(value(word), self) });
@@ -192,6 +217,22 @@ impl<T, M: Fn() -> T, S: Scope> Pool<T, M, S> {
     pub(super) unsafe fn put(&self, value: NonNull<T>) {
         let word = value.as_ptr().expose_provenance() as u64;
         if !self.idle.push(word) {
+            self.put_slow(word);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn put_slow(&self, word: u64) {
+        if !self.idle.push_by_thread(word) {
+            self.put_out_of_line(word);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn put_out_of_line(&self, word: u64) {
+        if !self.idle.push_out_of_line(word) {
             self.idle.push_slow(word, &Values(self));
         }
     }

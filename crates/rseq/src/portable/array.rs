@@ -154,6 +154,7 @@ fn with_count(word: u64, count: u32) -> u64 {
 }
 
 /// The gate of a stack that is never closed.
+#[inline]
 pub(super) fn open(_: u64) -> u32 {
     u32::MAX
 }

@@ -78,6 +78,7 @@ pub unsafe fn gated_pop_batch(len: *mut u64, target: *mut u64, count: u32) -> Re
 }
 
 /// The gate in a word.
+#[inline]
 pub(super) fn gate(word: u64) -> u32 {
     ((word & !super::TOP) >> 32) as u32
 }
