@@ -55,6 +55,46 @@ pub(crate) fn enter() -> Result<u32, RegistrationError> {
     size()
 }
 
+/// Whether the kernel registers areas for this thread, and of what size, found out with
+/// another area than the thread's: it is taken back at once.
+pub(crate) fn try_apart() -> Result<u32, RegistrationError> {
+    #[repr(C, align(64))]
+    struct Apart(Area, [u8; OWN_AREA_SIZE - size_of::<Area>()]);
+    const _: () = assert!(align_of::<Apart>() == OWN_AREA_ALIGN);
+
+    let size = size()?;
+    // SAFETY: zero is a value of its fields.
+    let mut apart: Apart = unsafe { core::mem::zeroed() };
+    let _blocked = Blocked::all();
+    rseq(&raw mut apart.0, size, 0).map_err(refusal)?;
+    rseq(&raw mut apart.0, size, RSEQ_FLAG_UNREGISTER).map_err(refusal)?;
+    Ok(size)
+}
+
+/// No signal is handled by the calling thread until this is dropped.
+struct Blocked(libc::sigset_t);
+
+impl Blocked {
+    fn all() -> Blocked {
+        // SAFETY: sets of signals, which zero is a value of; no handler comes in between.
+        unsafe {
+            let (mut all, mut before) = (core::mem::zeroed(), core::mem::zeroed());
+            libc::sigfillset(&raw mut all);
+            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
+            Blocked(before)
+        }
+    }
+}
+
+impl Drop for Blocked {
+    fn drop(&mut self) {
+        // SAFETY: the mask as it was.
+        unsafe {
+            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, core::ptr::null_mut())
+        };
+    }
+}
+
 /// Takes back what [`enter`] did to the calling thread, which may then enter again.
 pub(crate) fn leave() {
     if !section::SUPPORTED {

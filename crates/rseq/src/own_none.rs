@@ -6,4 +6,8 @@ pub(crate) fn enter() -> Result<u32, RegistrationError> {
     Err(RegistrationError::UnsupportedTarget)
 }
 
+pub(crate) fn try_apart() -> Result<u32, RegistrationError> {
+    enter()
+}
+
 pub(crate) fn leave() {}

@@ -15,7 +15,7 @@ use core::fmt;
 
 use crate::errno::Preserved;
 use crate::features::Features;
-use crate::{arch, area, own};
+use crate::{arch, area, generation, own};
 
 /// Who registered the areas of this process's threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +61,8 @@ pub enum RegistrationError {
     /// registered.
     NoThreadExit,
     /// A signal handler runs that has interrupted a section, at a moment when its thread is
-    /// not registered. When it has returned the thread can enter.
+    /// not registered. When it has returned the thread can enter. (If it does not return,
+    /// but leaves by `siglongjmp`, the thread uses the fallback for good.)
     Interrupted,
     /// The kernel refused, with this error number.
     Refused(i32),
@@ -107,7 +108,12 @@ pub fn registration() -> Result<Registration, RegistrationError> {
     let _errno = Preserved::new();
     match libc_registers() {
         Some(size) => Ok(of_libc(size)),
-        None => own::enter().map(of_own),
+        // What the kernel lets this process do is no matter of the moment.
+        None => match own::enter() {
+            Err(RegistrationError::Interrupted) => own::try_apart(),
+            entered => entered,
+        }
+        .map(of_own),
     }
 }
 
@@ -155,6 +161,8 @@ pub fn enter_thread() -> Result<(), RegistrationError> {
 #[allow(dead_code, reason = "there may be no sections here")]
 pub(crate) extern "C" fn at_load() {
     libc_registers();
+    // So that nobody registers the handler of forks in a signal handler.
+    let _ = generation();
 }
 
 /// The size of libc's areas if libc uses them; then sections use them, too.

@@ -42,6 +42,7 @@ fn encode_reason(reason: Reason) -> u64 {
         Reason::NoSections(E::AreaTooSmall) => 9,
         Reason::NoSections(E::NoThreadExit) => 10,
         Reason::NoSections(E::Refused(errno)) => 11 | u64::from(errno.cast_unsigned()) << 32,
+        Reason::NoSections(E::Interrupted) => 18,
         Reason::NoWipe => 17,
         Reason::NotAborted(what) => 16 | (what as u64) << 32,
         // The enum may grow; an unknown reason is still a reason.
@@ -64,6 +65,7 @@ fn decode_reason(code: u64) -> Option<Reason> {
         8 => Reason::NoSections(E::ThreadNotRegistered),
         9 => Reason::NoSections(E::AreaTooSmall),
         10 => Reason::NoSections(E::NoThreadExit),
+        18 => Reason::NoSections(E::Interrupted),
         11 | 12 => Reason::NoSections(E::Refused(errno)),
         13 => Reason::NoFence(BarrierError::Refused(errno)),
         14 => Reason::NoFence(BarrierError::Unsupported),
@@ -99,6 +101,7 @@ mod tests {
             Reason::NoSections(E::ThreadNotRegistered),
             Reason::NoSections(E::AreaTooSmall),
             Reason::NoSections(E::NoThreadExit),
+            Reason::NoSections(E::Interrupted),
             Reason::NoSections(E::Refused(-1)),
             Reason::NoSections(E::Refused(i32::MAX)),
             Reason::NotAborted(Disturbance::Preemption),

@@ -63,11 +63,12 @@ global_asm!(
 /// address once for many sections, as it does for every thread-local: a function in the
 /// midst of which the stack moves to another thread is not a function of Rust.
 ///
-/// In a handler it may be nobody's. A section of a thread that is not registered is
+/// In a handler, or just after one, it may be nobody's. A section of a thread that is not registered is
 /// unprotected until it has loaded `cpu_id`, and must find that negative. So a handler that
 /// interrupts it there may not register the area, and has to find out: it is armed then
 /// (who is refused disarms it), and sections of the handler, that would arm it for
-/// themselves, use an area that nobody registers. See `own::enter`.
+/// themselves, use an area that nobody registers. See `own::enter`. (So a handler may not
+/// switch to another stack and go on there, either.)
 #[inline(always)]
 pub(crate) fn thread_area() -> *mut Area {
     let area;
