@@ -336,7 +336,15 @@ fn a_child_leaks_what_others_held() {
 /// Forks while others shoot down: the child finds no lock held, and goes on.
 #[test]
 fn a_child_of_a_shootdown_goes_on() {
-    let domain = domain();
+    children_go_on(&domain());
+}
+
+#[test]
+fn a_child_of_a_batch_goes_on() {
+    children_go_on(&LazyDomain::new(Policy::new().batch(8)));
+}
+
+fn children_go_on(domain: &LazyDomain) {
     let drops = Arc::new(AtomicUsize::new(0));
     let cell = domain.cell(Twice::new(0, &drops));
     let working = AtomicBool::new(true);

@@ -232,8 +232,10 @@ impl<S: Scope> ReclaimDomain<S> {
                 self.phase.store(chosen, Ordering::Release);
             }
             let old = other(self.phase.load(Ordering::Relaxed));
+            // No number of its own, which `next_number` may have promised already: that is
+            // for a grace period that waits for the readers of both phases.
             // Ordering: as in `begin`.
-            let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
+            let number = self.begun.load(Ordering::SeqCst);
             grace.waiting = Some(Waiting {
                 number,
                 old,
@@ -454,6 +456,27 @@ mod tests {
             let phase = domain.phase.load(Ordering::Relaxed);
             assert_eq!(domain.chosen().unwrap_or(phase), phase, "{number}");
             assert_eq!(domain.stats().holding, 0);
+        }
+    }
+
+    /// Who waits in a child waits for readers who came in after the fork, too.
+    #[test]
+    fn a_grace_period_that_was_inherited_frees_nothing_of_its_heirs() {
+        let domain = ReclaimDomain::new();
+        drop(domain.enter());
+        for counted in [false, true] {
+            domain.grace.hold_as_an_ancestor();
+            let guard = if counted {
+                domain.enter_counted()
+            } else {
+                domain.enter()
+            };
+            let number = domain.next_number();
+            (0..10).for_each(|_| drop(domain.advance(true)));
+            assert!(!domain.has_ended(number), "{guard:?} is there");
+            drop(guard);
+            (0..10).for_each(|_| drop(domain.advance(true)));
+            assert!(domain.has_ended(number));
         }
     }
 }

@@ -459,9 +459,18 @@ impl<T> sealed::Named for Shared<T> {
 
 impl<T> Drop for LazyCell<T> {
     fn drop(&mut self) {
+        /// The handle goes, also if the value panics when it is dropped.
+        struct GiveUp(&'static Home);
+
+        impl Drop for GiveUp {
+            fn drop(&mut self) {
+                self.0.give_up();
+            }
+        }
+
+        let _handle = GiveUp(self.home);
         let word = self.held.get_mut();
         self.settle(word, 0);
-        self.home.give_up();
     }
 }
 

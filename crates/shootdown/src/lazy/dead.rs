@@ -2,7 +2,7 @@
 //! values that give up others is, and never in a signal handler.
 
 use core::cell::Cell;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{Ordering, fence};
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
@@ -110,6 +110,9 @@ fn next() -> Option<Object> {
 ///
 /// Nobody reaches the object any more, and it is on no list.
 unsafe fn drop_one(home: &Home, remains: Remains) {
+    // Ordering: Release, for an object that was made of this one's: who sees this freed sees
+    // that one made (`Handles::begin_again`). Counts are plain stores.
+    fence(Ordering::Release);
     home.counts.freed.inc();
     // If it panics its memory goes all the same.
     // SAFETY: once, for it is on no list any more.

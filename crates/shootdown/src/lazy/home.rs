@@ -151,14 +151,23 @@ impl Home {
 
     /// A handle goes.
     pub(super) fn give_up(&self) {
+        /// Keeps the home for others, also if a value panics when it is dropped.
+        struct Keep<'a>(&'a Home);
+
+        impl Drop for Keep<'_> {
+            fn drop(&mut self) {
+                if !self.0.spare.swap(true, Ordering::AcqRel) {
+                    SPARE.push(self.0.name(), &self.0.link);
+                }
+            }
+        }
+
         if !self.handles.give_up() {
             return;
         }
+        let _keep = Keep(self);
         // What was left to whoever comes.
         self.tend(true);
-        if !self.spare.swap(true, Ordering::AcqRel) {
-            SPARE.push(self.name(), &self.link);
-        }
     }
 
     pub(super) fn has_handles(&self) -> bool {
@@ -261,7 +270,9 @@ impl Home {
         let due = if all {
             !self.dying.is_empty()
         } else {
-            self.waiting.load(Ordering::SeqCst) >= batch.into()
+            // The list, too: in a child of `fork` the number may be that of objects which a
+            // thread of its parent had in hand.
+            self.waiting.load(Ordering::SeqCst) >= batch.into() && !self.dying.is_empty()
         };
         due || self.nudged.load(Ordering::SeqCst)
     }
@@ -311,5 +322,21 @@ impl Home {
             }
         }
         dropped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In a child of `fork` the number may say more than the list holds.
+    #[test]
+    fn a_number_alone_is_no_work() {
+        let home = Home::new(Policy::new().batch(8)).expect("room for slots");
+        home.hold();
+        home.waiting.store(100, Ordering::SeqCst);
+        assert!(!home.has_work(false) && !home.has_work(true));
+        home.waiting.store(0, Ordering::SeqCst);
+        home.give_up();
     }
 }

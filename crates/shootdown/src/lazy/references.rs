@@ -70,6 +70,14 @@ pub(crate) struct Sound;
 
 impl Rules for Sound {}
 
+/// Ends the process where a count, as it was, is half of what there is room for: references
+/// that are forgotten again and again, as of `Arc`.
+fn in_range(count: u64) {
+    if count > u64::MAX / 2 {
+        std::process::abort();
+    }
+}
+
 /// The references of an object.
 #[repr(C)]
 pub(crate) struct References<R = Sound> {
@@ -108,14 +116,17 @@ impl<R: Rules> References<R> {
     /// One more; the caller has one.
     // Ordering: Relaxed, as Arc: nobody needs to see it before what the caller does next.
     pub(crate) fn clone_one(&self) {
-        self.count.fetch_add(1, Relaxed);
+        in_range(self.count.fetch_add(1, Relaxed));
     }
 
     /// One more, by a lease, unless the last one is gone: the shootdown has begun.
     // Ordering: Relaxed, as a clone: the lease has what it needs.
     pub(crate) fn upgrade(&self) -> bool {
         let more = |count| (count > 0 || !R::SPARES_ZERO).then_some(count + 1);
-        self.count.fetch_update(Relaxed, Relaxed, more).is_ok()
+        self.count
+            .fetch_update(Relaxed, Relaxed, more)
+            .map(in_range)
+            .is_ok()
     }
 
     /// The caller's reference becomes a cell's; whether it is the only one that there is and
@@ -134,7 +145,7 @@ impl<R: Rules> References<R> {
         } else {
             self.shown.store(true, Relaxed);
             // Ordering: Relaxed: counted already.
-            self.count.fetch_add(BIAS - 1, Relaxed);
+            in_range(self.count.fetch_add(BIAS - 1, Relaxed));
             false
         }
     }
