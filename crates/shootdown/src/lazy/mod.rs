@@ -76,7 +76,8 @@ pub use shared::Shared;
 
 /// Runs `f`, a signal handler's work, so that nothing is shot down and no destructor runs:
 /// what it gives up is put on a list, without a lock and without memory, until somebody
-/// does something in the same domain outside of handlers.
+/// does something in the same domain outside of handlers. So do not drop the last cell of a
+/// domain in one: nobody can come afterwards, and what was given up is leaked.
 ///
 /// ```
 /// use std::sync::LazyLock;
