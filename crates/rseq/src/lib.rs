@@ -77,6 +77,11 @@
 
 mod arch;
 mod area;
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+mod blocked;
 mod errno;
 #[cfg(unix)]
 mod exit_key;

@@ -12,6 +12,7 @@ use core::num::NonZeroUsize;
 use core::sync::atomic::Ordering;
 
 use crate::area::{Area, OWN_AREA_ALIGN, OWN_AREA_SIZE};
+use crate::blocked::Blocked;
 use crate::errno::{Preserved, errno};
 use crate::exit_key::{ExitKey, ExitKeyError};
 use crate::features::{Features, advertised};
@@ -69,30 +70,6 @@ pub(crate) fn try_apart() -> Result<u32, RegistrationError> {
     rseq(&raw mut apart.0, size, 0).map_err(refusal)?;
     rseq(&raw mut apart.0, size, RSEQ_FLAG_UNREGISTER).map_err(refusal)?;
     Ok(size)
-}
-
-/// No signal is handled by the calling thread until this is dropped.
-struct Blocked(libc::sigset_t);
-
-impl Blocked {
-    fn all() -> Blocked {
-        // SAFETY: sets of signals, which zero is a value of; no handler comes in between.
-        unsafe {
-            let (mut all, mut before) = (core::mem::zeroed(), core::mem::zeroed());
-            libc::sigfillset(&raw mut all);
-            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
-            Blocked(before)
-        }
-    }
-}
-
-impl Drop for Blocked {
-    fn drop(&mut self) {
-        // SAFETY: the mask as it was.
-        unsafe {
-            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, core::ptr::null_mut())
-        };
-    }
 }
 
 /// Takes back what [`enter`] did to the calling thread, which may then enter again.

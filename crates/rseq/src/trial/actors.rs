@@ -10,6 +10,7 @@ use super::signal::Borrowed;
 use super::stage::{ENDED, FAILED, KINDS, LOOSE, Memory, NOT_YET, READY, Stage};
 use super::{Disturbance, Tally, Trial};
 use crate::arch::{self, Wait, Waited};
+use crate::blocked::Blocked;
 use crate::errno::Preserved;
 use crate::{membarrier, own};
 
@@ -310,30 +311,5 @@ fn let_through(signal: i32) {
         libc::sigemptyset(&raw mut set);
         libc::sigaddset(&raw mut set, signal);
         libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, core::ptr::null_mut());
-    }
-}
-
-/// No signals for the calling thread, and for those that it starts.
-struct Blocked(libc::sigset_t);
-
-impl Blocked {
-    fn all() -> Blocked {
-        // SAFETY: sets that are filled before their use.
-        unsafe {
-            let mut all: libc::sigset_t = core::mem::zeroed();
-            let mut before: libc::sigset_t = core::mem::zeroed();
-            libc::sigfillset(&raw mut all);
-            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
-            Blocked(before)
-        }
-    }
-}
-
-impl Drop for Blocked {
-    fn drop(&mut self) {
-        // SAFETY: what there was before.
-        unsafe {
-            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, core::ptr::null_mut())
-        };
     }
 }
