@@ -384,9 +384,10 @@ impl Stripes {
         if self.by == By::Thread {
             let held = claimable::swap::<TOP>(word, 0)?;
             let taken = content(held as u32);
-            // Nobody pushes to a closed stack: an exchange that fails met a claim that
-            // will be refused.
-            while claimable::compare_store::<TOP>(word, 0, u64::from(gate) << 32).is_err() {
+            // A claim will be refused. If something was pushed to a closed stack nonetheless,
+            // as without claims, it stays there, twice.
+            let open = || claimable::compare_store::<TOP>(word, 0, u64::from(gate) << 32);
+            while open() == Err(Refusal::Aborted) {
                 std::hint::spin_loop();
             }
             return Ok(taken);
