@@ -21,6 +21,7 @@
 //! Not here, for x86 orders it anyway: that who looks at seats does so with acquire
 //! ordering, and that a claim loads with it; for counts, loom finds it.
 
+mod config;
 mod model;
 mod state;
 
@@ -28,7 +29,7 @@ use std::time::Instant;
 
 use stateright::{Checker, HasDiscoveries, Model};
 
-use model::{Domain, Rules, SOUND};
+use config::{Domain, Rules, SOUND};
 use state::Role::{Counted, Reader, Reclaimer, Waiter, Writer};
 
 /// Visits every state, or stops at the first that is wrong; whether one is.
