@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use percid_shootdown::{Bound, Guard, ReclaimDomain, Reclaimer};
+use percid_shootdown::{Bound, Brand, Global, Guard, ReclaimDomain, Reclaimer};
 use support::{Destroyed, Noted, Tracked, retire, storm};
 
 #[test]
@@ -73,8 +73,9 @@ fn guards_nest_beyond_the_seats_and_end_in_any_order() {
 #[test]
 fn ten_thousand_guards_are_what_their_holders_keep() {
     // In debug builds it knows who entered it, too.
-    let most = if cfg!(debug_assertions) { 16 } else { 8 };
-    assert_eq!(size_of::<Guard<'_>>(), most);
+    let more = if cfg!(debug_assertions) { 8 } else { 0 };
+    assert_eq!(size_of::<Guard<'_, Global>>(), 8 + more);
+    assert_eq!(size_of::<Guard<'_>>(), 16 + more);
     let domain = ReclaimDomain::new();
     let guards: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..4)
@@ -277,6 +278,10 @@ fn a_domain_knows_its_guards() {
     }
     // One that was never used knows none.
     assert!(!other.is_entered_by(&mine.enter()));
+    // A brand's guard is known by its type, and one that has lost it by what it keeps.
+    let guards = (Global::enter(), Global::domain().enter());
+    assert!(Global::domain().is_entered_by(&guards.0) && Global::domain().is_entered_by(&guards.1));
+    assert!(!mine.is_entered_by(&guards.0) && !mine.is_entered_by(&guards.1));
 }
 
 #[test]

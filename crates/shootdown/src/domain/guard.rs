@@ -9,10 +9,45 @@ use percid::Scope;
 use super::ReclaimDomain;
 #[cfg(debug_assertions)]
 use super::inside::Entered;
-use crate::counted;
+use crate::{Brand, counted};
 
 /// Marks the address of a count; seats and counts are words, so their addresses have room.
 const COUNTED: usize = 1;
+
+/// How a guard knows its domain: by its type, if that is a brand, and else by an address.
+pub(crate) trait Belonging {
+    type Kept: Copy + Send + Sync + Unpin;
+
+    fn kept<S: Scope>(domain: &ReclaimDomain<S>) -> Self::Kept;
+
+    fn domain(kept: Self::Kept) -> usize;
+}
+
+impl Belonging for () {
+    type Kept = usize;
+
+    #[inline(always)]
+    fn kept<S: Scope>(domain: &ReclaimDomain<S>) -> usize {
+        core::ptr::from_ref(domain).addr()
+    }
+
+    #[inline(always)]
+    fn domain(kept: usize) -> usize {
+        kept
+    }
+}
+
+impl<B: Brand> Belonging for B {
+    type Kept = ();
+
+    #[inline(always)]
+    fn kept<S: Scope>(_: &ReclaimDomain<S>) {}
+
+    #[inline(always)]
+    fn domain((): ()) -> usize {
+        core::ptr::from_ref(B::domain()).addr()
+    }
+}
 
 /// A reader's section of a domain: what it reaches stays until this is dropped.
 ///
@@ -31,8 +66,8 @@ const COUNTED: usize = 1;
 ///
 /// # Cost
 ///
-/// Leaving is one plain store. A guard is eight bytes and owns nothing; in debug builds
-/// sixteen, for it knows there who entered it.
+/// Leaving is one plain store. A guard owns nothing; it is eight bytes if its domain has a
+/// [brand](crate::Brand), and sixteen if not. In debug builds eight more say who entered it.
 ///
 /// # Panics, threads that end, and guards that are forgotten
 ///
@@ -41,16 +76,18 @@ const COUNTED: usize = 1;
 /// its domain's reclamation for ever: nothing that is retired there is freed any more.
 /// [`DomainStats::holding`](super::DomainStats::holding) counts those that hold it up now.
 #[must_use = "a section ends when its guard is dropped"]
-pub struct Guard<'d, B = ()> {
+#[allow(private_bounds, reason = "a brand, or none")]
+pub struct Guard<'d, B: Belonging = ()> {
     /// Address of the seat, or of the count with [`COUNTED`] added.
     place: usize,
+    kept: B::Kept,
     #[cfg(debug_assertions)]
     entered: Entered,
     life: PhantomData<&'d AtomicU64>,
     brand: PhantomData<fn() -> B>,
 }
 
-impl<'d, B> Guard<'d, B> {
+impl<'d> Guard<'d> {
     /// # Safety
     ///
     /// A seat of the domain that was claimed for this guard.
@@ -68,20 +105,14 @@ impl<'d, B> Guard<'d, B> {
 
     #[inline(always)]
     fn at<S: Scope>(domain: &'d ReclaimDomain<S>, place: usize) -> Self {
-        #[cfg(not(debug_assertions))]
-        let _ = domain;
         Guard {
             place,
+            kept: <()>::kept(domain),
             #[cfg(debug_assertions)]
             entered: Entered::now(core::ptr::from_ref(domain).addr()),
             life: PhantomData,
             brand: PhantomData,
         }
-    }
-
-    /// The seat or the count.
-    pub(super) fn word(&self) -> *const AtomicU64 {
-        core::ptr::with_exposed_provenance(self.place & !COUNTED)
     }
 
     /// The same section, as one of a brand's domain.
@@ -90,10 +121,11 @@ impl<'d, B> Guard<'d, B> {
     ///
     /// It is of the domain of that brand.
     #[inline(always)]
-    pub(crate) unsafe fn branded<C>(self) -> Guard<'d, C> {
+    pub(crate) unsafe fn branded<B: Brand>(self) -> Guard<'d, B> {
         let this = core::mem::ManuallyDrop::new(self);
         Guard {
             place: this.place,
+            kept: (),
             #[cfg(debug_assertions)]
             // SAFETY: moved out of what is not dropped.
             entered: unsafe { core::ptr::read(&raw const this.entered) },
@@ -103,7 +135,16 @@ impl<'d, B> Guard<'d, B> {
     }
 }
 
-impl<B> Drop for Guard<'_, B> {
+#[allow(private_bounds, reason = "as the type's")]
+impl<B: Belonging> Guard<'_, B> {
+    /// The address of its domain, which stays there as long as the guard borrows it.
+    #[inline(always)]
+    pub(super) fn domain(&self) -> usize {
+        B::domain(self.kept)
+    }
+}
+
+impl<B: Belonging> Drop for Guard<'_, B> {
     // Ordering: Release, in both: what was read under the guard has been read. Pairs with
     // the Acquire of whoever looks whether the seats and counts are left.
     #[inline(always)]
@@ -126,7 +167,7 @@ fn leave_counted(count: usize) {
     counted::lower(unsafe { AtomicU64::from_ptr(count) });
 }
 
-impl<B> fmt::Debug for Guard<'_, B> {
+impl<B: Belonging> fmt::Debug for Guard<'_, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let how = match self.place & COUNTED {
             0 => "seated",

@@ -33,6 +33,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use percid::{ArenaError, Domain, Part, Process, Room, Scope};
 
 pub(crate) use grace::sections;
+pub(crate) use guard::Belonging;
 pub use guard::Guard;
 pub use reclaimer::Reclaimer;
 

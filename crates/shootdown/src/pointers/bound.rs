@@ -6,6 +6,7 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 
 use percid::{Process, Scope};
 
+use crate::domain::Belonging;
 use crate::pointers::atomic::destroy;
 use crate::{Guard, ReclaimDomain};
 
@@ -31,7 +32,7 @@ use crate::{Guard, ReclaimDomain};
 ///
 /// # Cost
 ///
-/// A load and the check, which is a few loads more. To replace is a swap, and retires.
+/// A load and the check, which is a comparison. To replace is a swap, and retires.
 /// Sixteen bytes in place.
 ///
 /// # Panics
@@ -77,8 +78,10 @@ impl<'d, T: Send + Sync + 'static, S: Scope> Bound<'d, T, S> {
     ///
     /// If the guard is of another domain.
     // Ordering: Acquire pairs with the Release of `replace`.
+    #[inline]
     #[must_use]
-    pub fn load<'g, B>(&self, guard: &'g Guard<'_, B>) -> Option<&'g T> {
+    #[allow(private_bounds, reason = "as the guard's")]
+    pub fn load<'g, B: Belonging>(&self, guard: &'g Guard<'_, B>) -> Option<&'g T> {
         assert!(
             self.domain.is_entered_by(guard),
             "a guard of another domain does not hold this object"
