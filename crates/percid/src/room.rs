@@ -112,20 +112,6 @@ impl Room {
     }
 }
 
-impl Room {
-    /// Where sections find a word and those after it, for a fast path to keep beside what
-    /// it works on.
-    ///
-    /// # Panics
-    ///
-    /// If there is no such word.
-    #[must_use]
-    pub fn place(&self, word: u32) -> Place {
-        assert!(word < self.len(), "beyond the room");
-        Place(self.words.place(word))
-    }
-}
-
 /// Where a word of a [`Room`] is: four bytes, for a fast path that has no room for more.
 ///
 /// Its own slow half comes to the room. Nothing of an operation is kept in memory for a
@@ -168,6 +154,18 @@ impl Room<Domain> {
 }
 
 impl<S: Scope> Room<S> {
+    /// Where sections find a word and those after it, for a fast path to keep beside what
+    /// it works on. Nowhere, so that every attempt is refused, in a domain of its own ids.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such word.
+    #[must_use]
+    pub fn place(&self, word: u32) -> Place {
+        assert!(word < self.len(), "beyond the room");
+        Place(self.words.place(word))
+    }
+
     /// Runs an operation in a section on the current cid's stripe. The first time there,
     /// opens the stripe; tries again a bounded number of times.
     ///

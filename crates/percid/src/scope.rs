@@ -132,6 +132,8 @@ pub(crate) trait Several {
     fn len(&self) -> u32;
     /// Whether an address is that of one of the words, in whatever stripe.
     fn holds(&self, word: *const AtomicU64) -> bool;
+    /// Where sections by the kernel's ids reach a word inline; 0: nowhere.
+    fn place(&self, word: u32) -> u32;
     /// Where sections by the kernel's ids reach the first word inline.
     fn in_sections(&self) -> Option<WordAddress>;
 }
@@ -184,6 +186,10 @@ macro_rules! several {
 
             fn holds(&self, word: *const AtomicU64) -> bool {
                 self.holds(word)
+            }
+
+            fn place(&self, word: u32) -> u32 {
+                self.place(word)
             }
 
             fn in_sections(&self) -> Option<WordAddress> {

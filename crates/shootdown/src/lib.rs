@@ -22,6 +22,10 @@
 
 #[cfg_attr(loom, allow(dead_code, reason = "only the models run"))]
 mod barriers;
+#[cfg(loom)]
+#[allow(dead_code, reason = "only the models run")]
+#[path = "lazy/behind.rs"]
+mod behind;
 #[cfg(not(loom))]
 mod copy_cell;
 #[cfg_attr(loom, allow(dead_code, reason = "only the models run"))]
@@ -42,6 +46,10 @@ mod handles;
 mod held;
 #[cfg(not(loom))]
 pub mod lazy;
+#[cfg(loom)]
+#[allow(dead_code, reason = "only the models run")]
+#[path = "lazy/list.rs"]
+mod list;
 #[cfg(all(test, loom))]
 mod loom;
 #[cfg(not(loom))]

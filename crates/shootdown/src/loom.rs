@@ -2,6 +2,7 @@
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test -p percid-shootdown --release --lib`
 
+mod behind;
 mod handles;
 mod references;
 

@@ -341,6 +341,14 @@ impl ScopedRun {
         }
     }
 
+    /// As [`Run::place`]; nowhere if the ids are the domain's own.
+    pub(crate) fn place(&self, word: u32) -> u32 {
+        match &self.place {
+            Scoped::Process(run) => run.place(word),
+            Scoped::Own(_) => 0,
+        }
+    }
+
     /// Nowhere: sections of a domain find their id in its table.
     pub(crate) fn in_sections(&self) -> Option<WordAddress> {
         None

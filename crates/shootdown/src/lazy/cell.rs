@@ -140,7 +140,7 @@ impl<T> LazyCell<T> {
         LazyCell {
             // SAFETY: as above.
             held: Held::new(unsafe { show(header) }),
-            place: home.slots.place(home.slots.first(way)),
+            place: home.slots().place(home.slots().first(way)),
             way: way as u32,
             home,
             value: PhantomData,
@@ -174,7 +174,7 @@ impl<T> LazyCell<T> {
     #[cold]
     #[inline(never)]
     fn load_other(&self, slot: Slot, held: u64) -> Lease<T> {
-        if !self.home.caches {
+        if !self.home.slots().caches() {
             // SAFETY: taken, and not handed out.
             unsafe { leave_unused(slot) };
             return self.load_uncached();
@@ -196,10 +196,19 @@ impl<T> LazyCell<T> {
     #[cold]
     #[inline(never)]
     fn load_slow(&self) -> Lease<T> {
-        if !self.home.caches {
+        if !self.home.slots().caches() {
             return self.load_uncached();
         }
-        match self.find(0) {
+        // Where sections find their ids elsewhere than the inline one looks.
+        let slots = self.home.slots();
+        if let Some(slot) = slots.take(slots.first(self.way as usize)) {
+            let held = slot.pointer();
+            return match self.lease_of(slot, held) {
+                Ok(lease) => lease,
+                Err(slot) => self.load_other(slot, held),
+            };
+        }
+        match self.find(1) {
             Some(lease) => lease,
             None => self.miss(None),
         }
@@ -215,7 +224,7 @@ impl<T> LazyCell<T> {
 
     /// The ways after the first `skipped`, by their first words.
     fn ways(&self, skipped: usize) -> impl Iterator<Item = usize> {
-        (skipped..WAYS).map(|turn| self.home.slots.first(self.way as usize + turn))
+        (skipped..WAYS).map(|turn| self.home.slots().first(self.way as usize + turn))
     }
 
     /// A lease by a slot that was taken, if the cell holds what it holds.
@@ -231,7 +240,7 @@ impl<T> LazyCell<T> {
 
     /// Looks for the value in this cid's other slots.
     fn find(&self, skipped: usize) -> Option<Lease<T>> {
-        let slots = &self.home.slots;
+        let slots = self.home.slots();
         let object = object_in(self.held.load(Ordering::Relaxed));
         let mut ways = self.ways(skipped);
         let first = ways.find(|&first| slots.peek(first) == Some(object))?;
@@ -251,7 +260,7 @@ impl<T> LazyCell<T> {
         self.home.counts.misses.inc();
         let shared = self.load_counted();
         let taken = taken.or_else(|| {
-            let slots = &self.home.slots;
+            let slots = self.home.slots();
             let slot = self.ways(0).find_map(|first| slots.take(first))?;
             Some((slot, slot.pointer()))
         });
@@ -384,7 +393,7 @@ impl<T> LazyCell<T> {
             core::ptr::eq(object.home(), self.home),
             "a value of another domain"
         );
-        if self.home.slots.looks() {
+        if self.home.looks() {
             object.references.stale.store(false, Ordering::Relaxed);
         }
         // SAFETY: this reference.
@@ -403,7 +412,7 @@ impl<T> LazyCell<T> {
         }
         // SAFETY: the cell's count is still there.
         let object = unsafe { header.as_ref() };
-        if self.home.slots.looks() {
+        if self.home.looks() {
             object.references.stale.store(true, Ordering::Relaxed);
         }
         // SAFETY: the cell's count, less what was counted outside of it; who gives the last

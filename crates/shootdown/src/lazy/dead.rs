@@ -69,7 +69,9 @@ pub(super) unsafe fn bury_remains(home: &'static Home, object: Object, remains: 
             while let Some(object) = next() {
                 // SAFETY: dead, so nobody else's, and not dropped yet.
                 let header = unsafe { Header::named(object) };
-                header.home().dead.push(object.0, &header.next);
+                let home = header.home();
+                home.dead.push(object.0, &header.next);
+                home.leave_behind();
             }
         }
     }
@@ -109,7 +111,7 @@ fn next() -> Option<Object> {
 /// # Safety
 ///
 /// Nobody reaches the object any more, and it is on no list.
-unsafe fn drop_one(home: &Home, remains: Remains) {
+unsafe fn drop_one(home: &'static Home, remains: Remains) {
     // Ordering: Release, for an object that was made of this one's: who sees this freed sees
     // that one made (`Handles::begin_again`). Counts are plain stores.
     fence(Ordering::Release);
@@ -117,9 +119,11 @@ unsafe fn drop_one(home: &Home, remains: Remains) {
     // If it panics its memory goes all the same.
     // SAFETY: once, for it is on no list any more.
     unsafe { remains.drop_value() };
-    if home.policy.checks() {
-        home.quarantine.keep(remains);
+    match home.policy.checks() {
+        true => home.quarantine.keep(remains),
+        false => drop(remains),
     }
+    home.give_slots_back();
 }
 
 /// Poisoned memory.

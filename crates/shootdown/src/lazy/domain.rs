@@ -3,7 +3,7 @@
 use core::fmt;
 use std::sync::OnceLock;
 
-use percid::ArenaError;
+use percid::{ArenaError, Domain};
 
 use super::cell::LazyCell;
 use super::home::Home;
@@ -27,7 +27,8 @@ use super::shared::Shared;
 ///
 /// Four slots of 32 bytes in each active cid's stripe. A cell uses one of them first, and
 /// the others when that one is in use. The slots of a domain that is dropped are not freed
-/// but used for the next one.
+/// but used for the next one; those [in a domain of ids](LazyDomain::in_domain) go back to
+/// it.
 ///
 /// # Fallback
 ///
@@ -37,7 +38,7 @@ use super::shared::Shared;
 /// # Fork and signals
 ///
 /// A child of `fork` that finds a shootdown under way in its parent leaks the values of
-/// that one, and goes on.
+/// that one, and goes on. Handlers: see [`in_handler`](super::in_handler).
 pub struct LazyDomain {
     home: &'static Home,
     /// What an earlier domain of this home had done.
@@ -72,7 +73,55 @@ impl LazyDomain {
     ///
     /// If there is no memory for its slots.
     pub fn try_new(policy: Policy) -> Result<LazyDomain, ArenaError> {
-        let home = Home::new(policy)?;
+        LazyDomain::of_home(Home::new(None, policy)?)
+    }
+
+    /// A domain of its own whose slots are by the ids of a [`percid::Domain`], which it keeps
+    /// alive.
+    ///
+    /// What it has in stripes then grows with the threads of that domain, however many there
+    /// are beside: four threads of a pool in a process of four hundred cache a value in four
+    /// slots at the most, and where the kernel keeps no ids there are slots nevertheless.
+    /// Cells, values and leases are as those of other domains, and may be used by any
+    /// thread.
+    ///
+    /// ```
+    /// use percid::{Bound, Domain};
+    /// use percid_shootdown::lazy::{LazyDomain, Policy};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let pool = Domain::builder().bound(Bound::Strict).build()?;
+    /// let lazy = LazyDomain::in_domain(&pool, Policy::new())?;
+    /// let table = lazy.cell(vec![1, 2]);
+    /// std::thread::scope(|scope| {
+    ///     let worker = || {
+    ///         let _joined = pool.join();
+    ///         table.load().len()
+    ///     };
+    ///     let workers = [scope.spawn(worker), scope.spawn(worker)];
+    ///     table.store(lazy.share(vec![1, 2, 3]));
+    ///     for worker in workers {
+    ///         assert!(worker.join().is_ok_and(|found| found == 2 || found == 3));
+    ///     }
+    /// });
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Cost
+    ///
+    /// A load is out of line, a section and a few loads; a lease's drop two loads more. Of
+    /// the 1 MiB that each stripe of the domain has, it takes 128 bytes. They go back when it
+    /// is dropped with all of its cells and values.
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses the memory, or all words of the domain are in use.
+    pub fn in_domain(ids: &Domain, policy: Policy) -> Result<LazyDomain, ArenaError> {
+        LazyDomain::of_home(Home::new(Some(ids), policy)?)
+    }
+
+    fn of_home(home: &'static Home) -> Result<LazyDomain, ArenaError> {
         Ok(LazyDomain {
             home,
             before: home.counts.stats(),
@@ -107,7 +156,7 @@ impl LazyDomain {
     /// Whether values are cached in slots here; without, every lease is counted.
     #[must_use]
     pub fn caches(&self) -> bool {
-        self.home.caches
+        self.home.slots().caches()
     }
 }
 

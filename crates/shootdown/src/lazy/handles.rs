@@ -14,8 +14,8 @@
 
 use core::marker::PhantomData;
 
-use crate::sync::atomic::AtomicUsize;
 use crate::sync::atomic::Ordering::{self, Acquire, Relaxed, SeqCst};
+use crate::sync::atomic::{AtomicUsize, fence};
 
 /// Which rules hold: all, except in the mutants that loom's tests define.
 pub(crate) trait Rules: 'static {
@@ -23,8 +23,13 @@ pub(crate) trait Rules: 'static {
     /// (Sequentially consistent for `any`: see there.)
     const GIVE_UP: Ordering = SeqCst;
     const AGAIN: Ordering = Acquire;
+    /// Who gives the last one up looks for work after that: pairs with the fence of who
+    /// leaves work and looks for handles (`Behind`).
+    const LAST_FENCES: bool = true;
     /// What is left is looked for with the handle.
     const LOOKS_AGAIN: bool = true;
+    /// Who has the only one sees what was done before something was seen to be freed.
+    const SEES_ENDS: bool = true;
 }
 
 /// Every rule holds.
@@ -49,7 +54,11 @@ impl<R: Rules> Handles<R> {
 
     /// One less; whether that was the last one.
     pub(crate) fn give_up(&self) -> bool {
-        self.0.fetch_sub(1, R::GIVE_UP) == 1
+        let last = self.0.fetch_sub(1, R::GIVE_UP) == 1;
+        if last && R::LAST_FENCES {
+            fence(SeqCst);
+        }
+        last
     }
 
     /// Whether there are any.
@@ -65,6 +74,12 @@ impl<R: Rules> Handles<R> {
         if !is_empty() || self.0.compare_exchange(0, 1, R::AGAIN, Relaxed).is_err() {
             return None;
         }
-        Some(!R::LOOKS_AGAIN || is_empty())
+        let is_left = R::LOOKS_AGAIN && !is_empty();
+        // Ordering: Acquire pairs with the Release fence of who has freed something: what
+        // it stood in may be given back now.
+        if R::SEES_ENDS {
+            fence(Acquire);
+        }
+        Some(!is_left)
     }
 }

@@ -6,29 +6,33 @@
 //!
 //! A home is used again when no handle (a domain, a cell) is there and as many objects
 //! were freed as were made: then nobody is left who could make another.
+//!
+//! # Slots
+//!
+//! Those of the process's ids stay with their home, for ever. Those of a domain of its own
+//! ids go back to it as soon as the home could be used again: nobody touches them by then.
+//! A load has a cell, which is a handle. A shootdown is at objects that are not freed. A
+//! lease is left in two ways (`lease`): by a store to the slot and nothing after it, and who
+//! frees the object has seen that store; or emptied, with a handle.
 
 use core::cell::UnsafeCell;
-use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-use percid::{ArenaError, Source, backend};
-use percid_rseq::membarrier;
+use percid::{ArenaError, Domain};
 
-use super::dead::{self, Quarantine};
+use super::behind::Behind;
+use super::dead::Quarantine;
 use super::handles::Handles;
-use super::list::List;
-use super::object::{Header, Remains, name_of};
+use super::list::{List, NONE};
 use super::policy::{Counts, Policies, Policy};
-use super::protocol::{NONE, Object, Outcome, Tend, drive};
-use super::real::{Real, Working};
+use super::real::Working;
 use super::slots::{Slots, WAYS};
 
 /// A domain of lazy references.
 pub(super) struct Home {
-    pub(super) slots: Slots,
+    kind: Kind,
+    slots: UnsafeCell<Option<Slots>>,
     pub(super) policy: Policies,
-    /// Whether objects are cached at all: sections and fences are to be had.
-    pub(super) caches: bool,
     pub(super) counts: Counts,
     /// The process whose thread holds the lock, by its generation; 0 is nobody.
     pub(super) lock: AtomicU32,
@@ -39,6 +43,8 @@ pub(super) struct Home {
     pub(super) waiting: AtomicI64,
     /// Objects that wait, marked, for somebody's fence.
     pub(super) parked: AtomicU32,
+    /// Times that marks were set.
+    pub(super) announced: AtomicU64,
     /// A holder has left a slot that is marked, or replaced a marked pointer.
     pub(super) nudged: AtomicBool,
     /// Objects to drop.
@@ -46,44 +52,73 @@ pub(super) struct Home {
     pub(super) quarantine: Quarantine,
     /// The next cell's way.
     next_way: AtomicUsize,
-    handles: Handles,
+    pub(super) handles: Handles,
     /// Whether it is among the homes to be used again.
     spare: AtomicBool,
     link: AtomicU64,
+    /// Whether it is among those that handlers have left.
+    pub(super) behind: Behind,
 }
 
-// SAFETY: `working` is used by the owner of the lock only; the rest is for all threads.
+/// Homes of one kind are used for one another.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Kind {
+    /// Its slots are by the ids of a domain of their own, and not the process's.
+    pub(super) scoped: bool,
+    /// Who leaves a slot looks at its object before.
+    pub(super) looks: bool,
+}
+
+// SAFETY: `working` is used by the owner of the lock only, and `slots` changes where nobody
+// else has the home; the rest is for all threads.
 unsafe impl Sync for Home {}
 
 /// Homes without handles.
 static SPARE: List = List::new();
 
 impl Home {
-    /// A home with one handle.
-    pub(super) fn new(policy: Policy) -> Result<&'static Home, ArenaError> {
-        let home = match Home::used(policy.switch_away) {
-            Some(home) => home,
-            None => Home::make(policy.switch_away)?,
+    /// A home with one handle; its slots are the process's, or in a domain of ids.
+    pub(super) fn new(ids: Option<&Domain>, policy: Policy) -> Result<&'static Home, ArenaError> {
+        // What handlers have left may be all that one is not used again for.
+        Home::take_over();
+        let kind = Kind {
+            scoped: ids.is_some(),
+            looks: policy.switch_away,
         };
+        let make = || match ids {
+            Some(ids) => Slots::in_domain(ids),
+            None => Slots::new(kind.looks),
+        };
+        let home = match Home::used(kind) {
+            Some(home) => home,
+            None => Home::make(kind, make()?),
+        };
+        if home.has_no_slots() {
+            match make() {
+                // SAFETY: this has the only handle, and nothing is left there.
+                Ok(slots) => unsafe { *home.slots.get() = Some(slots) },
+                Err(why) => {
+                    home.give_up();
+                    return Err(why);
+                }
+            }
+        }
         home.policy.set(policy);
         Ok(home)
     }
 
-    fn make(looks: bool) -> Result<&'static Home, ArenaError> {
-        let sections = !matches!(backend().source, Source::Thread);
-        Ok(Box::leak(Box::new(Home {
-            slots: Slots::new(looks)?,
+    fn make(kind: Kind, slots: Slots) -> &'static Home {
+        Box::leak(Box::new(Home {
+            kind,
+            slots: UnsafeCell::new(Some(slots)),
             policy: Policies::default(),
-            // Registers for the fence, too, before anybody waits for one. That it aborts
-            // sections is not asked: a take that it does not abort commits later, and
-            // finds the mark. See "Why a hit is safe".
-            caches: sections && membarrier::fence().is_ok(),
             counts: Counts::default(),
             lock: AtomicU32::new(0),
             working: UnsafeCell::default(),
             dying: List::new(),
             waiting: AtomicI64::new(0),
             parked: AtomicU32::new(0),
+            announced: AtomicU64::new(0),
             nudged: AtomicBool::new(false),
             dead: List::new(),
             quarantine: Quarantine::new(),
@@ -91,18 +126,20 @@ impl Home {
             handles: Handles::new(),
             spare: AtomicBool::new(false),
             link: AtomicU64::new(NONE),
-        })))
+            behind: Behind::new(),
+        }))
     }
 
-    /// One that can be used again, with one handle.
-    fn used(looks: bool) -> Option<&'static Home> {
+    /// One that can be used again, with one handle. If it has slots, they are as many.
+    fn used(kind: Kind) -> Option<&'static Home> {
         let mut found = None;
         let mut next = SPARE.take();
         while next != NONE {
             // SAFETY: homes are on this list only, by their addresses, and are never freed.
             let home = unsafe { Home::at(next) };
             next = home.link.load(Ordering::Relaxed);
-            if found.is_none() && home.slots.looks() == looks && home.begin_again() {
+            if found.is_none() && home.kind == kind && home.begin_again() {
+                home.vacate();
                 home.spare.store(false, Ordering::Release);
                 found = Some(home);
             } else {
@@ -112,8 +149,7 @@ impl Home {
         found
     }
 
-    /// Takes a handle of a home off the list, if it has no other, nor anybody who could
-    /// make one.
+    /// Takes a handle of a home, if it has no other, nor anybody who could make one.
     fn begin_again(&self) -> bool {
         match self.handles.begin_again(|| self.is_empty()) {
             Some(true) => true,
@@ -128,6 +164,46 @@ impl Home {
     /// Whether no object is left; for who has the only handle, so that none is made.
     fn is_empty(&self) -> bool {
         self.counts.freed.sum() == self.counts.made.sum()
+    }
+
+    /// The slots of a domain go back to it, if nothing leads there any more.
+    pub(super) fn give_slots_back(&self) {
+        if self.kind.scoped && !self.has_handles() && self.begin_again() {
+            self.vacate();
+            // It is on its list: nobody else took it, and nothing was made meanwhile.
+            self.handles.give_up();
+        }
+    }
+
+    /// The same, by who has the home alone.
+    fn vacate(&self) {
+        if self.kind.scoped {
+            // SAFETY: who has the only handle, and has found as many objects freed as were
+            // made, is the only one who could come to the slots: see the top.
+            drop(unsafe { (*self.slots.get()).take() });
+        }
+    }
+
+    /// For who has the only handle.
+    fn has_no_slots(&self) -> bool {
+        // SAFETY: they change by who has the home alone, which is the caller.
+        unsafe { (*self.slots.get()).is_none() }
+    }
+
+    /// For who has a handle, or works on an object that is not freed.
+    pub(super) fn slots(&self) -> &Slots {
+        // SAFETY: there, and not taken away before both are gone: see the top.
+        let slots = unsafe { (*self.slots.get()).as_ref() };
+        slots.expect("slots, where there are objects")
+    }
+
+    pub(super) fn is_scoped(&self) -> bool {
+        self.kind.scoped
+    }
+
+    /// Whether leases are to take objects out of their slots that have left their cells.
+    pub(super) fn looks(&self) -> bool {
+        self.kind.looks
     }
 
     /// # Safety
@@ -163,7 +239,7 @@ impl Home {
         }
 
         if !self.handles.give_up() {
-            return;
+            return Home::take_over();
         }
         let _keep = Keep(self);
         // What was left to whoever comes.
@@ -172,171 +248,5 @@ impl Home {
 
     pub(super) fn has_handles(&self) -> bool {
         self.handles.any()
-    }
-
-    /// The last counted reference of an object is gone.
-    ///
-    /// # Safety
-    ///
-    /// Nobody else has seen it go.
-    // By a pointer: another thread may free the object before this returns.
-    pub(super) unsafe fn condemn(&self, object: NonNull<Header>) {
-        // SAFETY: nobody frees it before it is on a list.
-        let header = unsafe { object.as_ref() };
-        if header.references.is_in_no_mask() {
-            self.counts.never_cached.inc();
-            if dead::is_in_handler() {
-                return self.dead.push(name_of(object).0, &header.next);
-            }
-            // SAFETY: neither counted nor in a slot, and never on a list.
-            unsafe { dead::bury(name_of(object)) };
-            // What a handler gave up.
-            if !self.dead.is_empty() {
-                self.tend(false);
-            }
-        } else {
-            // SAFETY: its last count is gone, and only the caller has seen that.
-            unsafe { self.push_dying(object) };
-            self.tend(false);
-        }
-    }
-
-    /// An object that nobody but the caller has ever had is dropped; it is named, and given
-    /// as what is left of it.
-    ///
-    /// # Safety
-    ///
-    /// So it is, and what is left is of it.
-    pub(super) unsafe fn take_apart(&'static self, object: NonNull<Header>, remains: Remains) {
-        self.counts.never_cached.inc();
-        if dead::is_in_handler() {
-            core::mem::forget(remains);
-            // SAFETY: alive until it is taken off the list.
-            let link = unsafe { &(*object.as_ptr()).next };
-            return self.dead.push(name_of(object).0, link);
-        }
-        // SAFETY: the caller's contract.
-        unsafe { dead::bury_remains(self, name_of(object), remains) };
-        // What a handler gave up.
-        if !self.dead.is_empty() {
-            self.tend(false);
-        }
-    }
-
-    /// # Safety
-    ///
-    /// Nobody else's, and alive. From here on it is whose the lock is.
-    pub(super) unsafe fn push_dying(&self, object: NonNull<Header>) {
-        // SAFETY: alive until it is on the list.
-        let link = unsafe { &(*object.as_ptr()).next };
-        self.dying.push(name_of(object).0, link);
-        // After the push, so that nobody sees more than there are and waits for them.
-        self.waiting.fetch_add(1, Ordering::SeqCst);
-    }
-
-    /// Has whoever has the lock look at its kept marks.
-    #[cold]
-    pub(super) fn nudge(&self) {
-        // Ordering: SeqCst, as `Tend` says.
-        self.nudged.store(true, Ordering::SeqCst);
-        self.tend(false);
-    }
-
-    /// Does what there is to do, if nobody else does: shootdowns that are due, or, by
-    /// `force`, all; then the destructors.
-    #[cold]
-    pub(super) fn tend(&self, force: bool) {
-        if dead::is_in_handler() {
-            return;
-        }
-        while self.has_work(force) || self.has_parked() || !self.dead.is_empty() {
-            let mut real = Real::new(self, force);
-            let tend = Tend::new(self.policy.filters());
-            let outcome = drive(tend, &mut real);
-            let dropped = self.bury(real.dead());
-            if outcome == Outcome::Refused || !dropped && !self.has_work(force) {
-                break;
-            }
-            // Somebody else has the lock, and looks again after giving it back.
-            if !dropped && self.lock.load(Ordering::SeqCst) != 0 {
-                break;
-            }
-        }
-    }
-
-    pub(super) fn has_work(&self, force: bool) -> bool {
-        let batch = self.policy.batch();
-        let all = force || batch == 1 || !self.has_handles();
-        let due = if all {
-            !self.dying.is_empty()
-        } else {
-            // The list, too: in a child of `fork` the number may be that of objects which a
-            // thread of its parent had in hand.
-            self.waiting.load(Ordering::SeqCst) >= batch.into() && !self.dying.is_empty()
-        };
-        due || self.nudged.load(Ordering::SeqCst)
-    }
-
-    /// Whether a batch waits for somebody's fence.
-    pub(super) fn has_parked(&self) -> bool {
-        // Ordering: SeqCst, after `give_up`: pairs with `park`.
-        self.parked.load(Ordering::SeqCst) != 0
-    }
-
-    /// Drops what is dead; whether there was anything.
-    fn bury(&self, first: u64) -> bool {
-        /// Goes on where a destructor panicked: the others are for the next one.
-        struct Rest<'a>(&'a Home, u64);
-        impl Rest<'_> {
-            fn next(&mut self) -> Option<Object> {
-                let object = Object(self.1);
-                if object.0 == NONE {
-                    return None;
-                }
-                // SAFETY: on the list, so nobody else's, and alive.
-                let header = unsafe { Header::named(object) };
-                self.1 = header.next.load(Ordering::Relaxed);
-                Some(object)
-            }
-        }
-        impl Drop for Rest<'_> {
-            fn drop(&mut self) {
-                while let Some(object) = self.next() {
-                    // SAFETY: as above.
-                    let header = unsafe { Header::named(object) };
-                    self.0.dead.push(object.0, &header.next);
-                }
-            }
-        }
-        let mut dropped = false;
-        let given_up = match self.dead.is_empty() {
-            true => NONE,
-            false => self.dead.take(),
-        };
-        // Both now: a panic in the first is not to lose the second.
-        for mut rest in [first, given_up].map(|first| Rest(self, first)) {
-            while let Some(object) = rest.next() {
-                dropped = true;
-                // SAFETY: dead: its counts are zero, no slot has it, and no list any more.
-                unsafe { dead::bury(object) };
-            }
-        }
-        dropped
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// In a child of `fork` the number may say more than the list holds.
-    #[test]
-    fn a_number_alone_is_no_work() {
-        let home = Home::new(Policy::new().batch(8)).expect("room for slots");
-        home.hold();
-        home.waiting.store(100, Ordering::SeqCst);
-        assert!(!home.has_work(false) && !home.has_work(true));
-        home.waiting.store(0, Ordering::SeqCst);
-        home.give_up();
     }
 }

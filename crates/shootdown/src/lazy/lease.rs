@@ -7,6 +7,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::Ordering;
 use std::sync::Arc;
 
+use super::home::Home;
 use super::object::{Header, name_of, value_of};
 use super::protocol::{Empty, NONE, Slot, drive, is_marked};
 use super::real::Real;
@@ -126,7 +127,7 @@ impl<T> Drop for Lease<T> {
     }
 }
 
-/// Ends a lease that is counted, or whose slot may be emptied.
+/// Ends a lease that is counted, or by a slot that may be emptied, or of a domain's own ids.
 ///
 /// # Safety
 ///
@@ -141,18 +142,65 @@ unsafe fn end_slow(header: NonNull<Header>, slot: Slot) {
     // SAFETY: leased, so alive.
     let object = unsafe { header.as_ref() };
     let home = object.home();
-    let mut left = name_of(header).0;
     // Ordering: Relaxed: a hint.
-    if object.references.stale.load(Ordering::Relaxed) {
-        home.counts.saved_by_switch_away.inc();
-        drive(
-            Empty::new(slot, name_of(header)),
-            &mut Real::new(home, false),
-        );
-        left = NONE;
+    match object.references.stale.load(Ordering::Relaxed) {
+        // SAFETY: the caller's contract.
+        true => unsafe { empty(home, header, slot) },
+        // SAFETY: as above.
+        false if home.is_scoped() => unsafe { depart(home, header, slot) },
+        false => {
+            // SAFETY: as above.
+            if unsafe { slot.leave() } != name_of(header).0 {
+                home.nudge();
+            }
+        }
     }
+}
+
+/// Ends a lease, and takes its object out of its slot, which has left its cell.
+///
+/// # Safety
+///
+/// The caller holds the slot, which holds the object.
+unsafe fn empty(home: &'static Home, header: NonNull<Header>, slot: Slot) {
+    /// Another object may be all that keeps the slots, and this one is soon not kept.
+    struct Kept(&'static Home);
+
+    impl Drop for Kept {
+        fn drop(&mut self) {
+            self.0.give_up();
+        }
+    }
+
+    let _kept = home.is_scoped().then(|| {
+        home.handles.hold();
+        Kept(home)
+    });
+    home.counts.saved_by_switch_away.inc();
+    drive(
+        Empty::new(slot, name_of(header)),
+        &mut Real::new(home, false),
+    );
     // SAFETY: still the caller's.
-    if unsafe { slot.leave() } != left || home.nudged.load(Ordering::Relaxed) {
+    if unsafe { slot.leave() } != NONE || home.nudged.load(Ordering::Relaxed) {
+        home.nudge();
+    }
+}
+
+/// Ends a lease by a slot that may be gone as soon as it is left: see `protocol::shootdown`.
+///
+/// # Safety
+///
+/// The caller holds the slot, which holds the object.
+unsafe fn depart(home: &'static Home, header: NonNull<Header>, slot: Slot) {
+    // Ordering: Acquire, so that the look at the slot comes after it: pairs with the
+    // Release of who has announced its marks.
+    let before = home.announced.load(Ordering::Acquire);
+    let is_marked = slot.pointer() != name_of(header).0;
+    // SAFETY: the caller's contract.
+    unsafe { slot.depart() };
+    // Ordering: Relaxed: after the store, as a shootdown's fence sees to.
+    if is_marked || home.announced.load(Ordering::Relaxed) != before {
         home.nudge();
     }
 }

@@ -50,6 +50,7 @@
 //! N. Piggin, "lazy tlb: shoot lazies" (Linux 6.4), and the five ways to send fewer
 //! interrupts in its comment, which are [`Policy`].
 
+mod behind;
 mod cell;
 #[cfg(test)]
 mod checker;
@@ -67,6 +68,7 @@ mod real;
 mod references;
 mod shared;
 mod slots;
+mod work;
 
 pub use cell::{LazyCell, Named};
 pub use domain::LazyDomain;
@@ -76,8 +78,9 @@ pub use shared::Shared;
 
 /// Runs `f`, a signal handler's work, so that nothing is shot down and no destructor runs:
 /// what it gives up is put on a list, without a lock and without memory, until somebody
-/// does something in the same domain outside of handlers. So do not drop the last cell of a
-/// domain in one: nobody can come afterwards, and what was given up is leaked.
+/// does something in the same domain outside of handlers: shoots down, caches a value for
+/// the first time, [flushes](LazyDomain::flush), drops the domain. Where the domain and all
+/// of its cells are gone nobody can; then it is whoever does so in any domain, or makes one.
 ///
 /// ```
 /// use std::sync::LazyLock;

@@ -217,9 +217,9 @@ impl Shared for Real<'_> {
     fn perform(&mut self, request: Request) -> Answer {
         let home = self.home;
         let counts = &home.counts;
-        let word = |slot, word| {
+        let word = |slot: Slot, word| {
             // Ordering: Acquire pairs with the Releases of holders that leave.
-            Answer::Word(home.slots.word(slot, word).load(Ordering::Acquire))
+            Answer::Word(slot.word(word).load(Ordering::Acquire))
         };
         // SAFETY: see above.
         let header = |object| unsafe { Header::named(object) };
@@ -237,10 +237,10 @@ impl Shared for Real<'_> {
             // Ordering: AcqRel: who takes a marked pointer away sees what came before the
             // mark, and who finds the new one what came before it.
             Request::Replace(slot, new) => {
-                Answer::Word(home.slots.word(slot, POINTER).swap(new, Ordering::AcqRel))
+                Answer::Word(slot.word(POINTER).swap(new, Ordering::AcqRel))
             }
             Request::Exchange { slot, old, new } => {
-                let exchanged = home.slots.word(slot, POINTER).compare_exchange(
+                let exchanged = slot.word(POINTER).compare_exchange(
                     old,
                     new,
                     Ordering::AcqRel,
@@ -249,18 +249,18 @@ impl Shared for Real<'_> {
                 Answer::Is(exchanged.is_ok())
             }
             Request::SetBit(object, slot) => {
-                home.slots.set(header(object), slot);
+                home.slots().set(header(object), slot);
                 Answer::Done
             }
             Request::ClearBit(object, slot) => {
                 // SAFETY: an install holds the slot, and has found the object there.
-                if unsafe { home.slots.clear(object, slot) } {
+                if unsafe { home.slots().clear(object, slot) } {
                     counts.saved_by_clear_bits.inc();
                 }
                 Answer::Done
             }
             Request::InMask(object, after) => {
-                Answer::Slot(home.slots.in_mask(header(object), after))
+                Answer::Slot(home.slots().in_mask(header(object), after))
             }
             Request::GiveBack(object) => Answer::Is(header(object).references.give_cached_back()),
             Request::Condemn(object) => {
@@ -289,7 +289,7 @@ impl Shared for Real<'_> {
                     == 1,
             ),
             Request::Free(object) => {
-                if home.policy.checks() && home.slots.lead_to(object) {
+                if home.policy.checks() && home.slots().lead_to(object) {
                     corrupt("a slot leads to an object that is freed");
                 }
                 header(object).next.store(self.dead, Ordering::Relaxed);
@@ -354,6 +354,12 @@ impl Shared for Real<'_> {
                     Some(object) => header(object).next.load(Ordering::Relaxed),
                 };
                 Answer::Object((next != NONE).then_some(Object(next)))
+            }
+            Request::Announce => {
+                // Ordering: Release for the marks before it, which who leaves a slot looks
+                // for after it. The fence follows.
+                home.announced.fetch_add(1, Ordering::Release);
+                Answer::Done
             }
             Request::Fence => {
                 // SAFETY: locked.

@@ -2,9 +2,9 @@
 
 use core::sync::atomic::{AtomicU64, Ordering, compiler_fence};
 
-use percid::{ArenaError, Operation, Place, Room, StripeOwner};
-use percid_rseq::Refusal;
+use percid::{ArenaError, Domain, Operation, Place, Room, Source, StripeOwner, Stripes, backend};
 use percid_rseq::section::{self, Index, WordAddress};
+use percid_rseq::{Refusal, membarrier};
 
 use super::home::Home;
 use super::object::{Header, named};
@@ -15,7 +15,7 @@ use super::references::References;
 pub(super) const WAYS: usize = 4;
 
 /// Words of a slot, from where it begins: that is the first of its four words, or the
-/// second, if who leaves it is to look at its object before (`LOOK`).
+/// second, if who leaves it has more to do than that (`LOOK`).
 pub(super) const ACTIVE: usize = 0;
 pub(super) const POINTER: usize = 1;
 const WORDS: usize = 4;
@@ -33,9 +33,49 @@ pub(super) const COUNTED: Slot = Slot(LOOK);
 
 /// The slots of a domain.
 pub(super) struct Slots {
-    room: Room,
+    room: Ids,
     /// The word of its four that a slot begins with.
     begins: usize,
+    /// Whether objects are cached at all: sections and fences are to be had.
+    caches: bool,
+}
+
+/// By whose ids.
+enum Ids {
+    Process(Room),
+    Domain(Room<Domain>),
+}
+
+impl Ids {
+    /// # Safety
+    ///
+    /// As [`Room::run`].
+    #[inline(always)]
+    unsafe fn run<O: Operation>(&self, operation: &O) -> Result<O::Output, Refusal> {
+        // SAFETY: the caller's contract.
+        unsafe {
+            match self {
+                Ids::Process(room) => room.run(operation),
+                Ids::Domain(room) => room.run(operation),
+            }
+        }
+    }
+
+    fn stripes(&self) -> Stripes<'_> {
+        match self {
+            Ids::Process(room) => room.stripes(),
+            Ids::Domain(room) => room.stripes(),
+        }
+    }
+}
+
+const WORDS_OF_ALL: u32 = (WAYS * WORDS) as u32;
+
+/// Registers for the fence, too, before anybody waits for one. That it aborts sections is
+/// not asked: a take that it does not abort commits later, and finds the mark. See "Why a
+/// hit is safe".
+fn fences() -> bool {
+    membarrier::fence().is_ok()
 }
 
 /// Takes the slot at a word.
@@ -84,10 +124,11 @@ impl Slot {
     }
 
     #[inline(always)]
-    fn word(self, word: usize) -> &'static AtomicU64 {
+    pub(super) fn word(self, word: usize) -> &'static AtomicU64 {
         let first = core::ptr::with_exposed_provenance_mut::<u64>(self.0 as usize);
-        // SAFETY: slots are named by their addresses, and neither stripes nor the slots of
-        // homes are ever given back.
+        // SAFETY: slots are named by their addresses. Neither stripes nor the slots of homes
+        // are ever given back, but for those of a domain of ids, when nobody comes any more:
+        // see `Home`.
         unsafe { AtomicU64::from_ptr(first.add(word)) }
     }
 
@@ -115,6 +156,17 @@ impl Slot {
         self.word(POINTER).load(Ordering::Relaxed)
     }
 
+    /// Leaves it, and touches it no more. From here on it may be somebody else's, or gone.
+    ///
+    /// # Safety
+    ///
+    /// The caller holds it.
+    // Ordering: as `leave`; what the caller looks at then is elsewhere, and must come after.
+    pub(super) unsafe fn depart(self) {
+        self.word(ACTIVE).store(0, Ordering::Release);
+        compiler_fence(Ordering::SeqCst);
+    }
+
     /// The home of a slot that holds something.
     pub(super) fn home(self) -> Option<&'static Home> {
         let address = self.0 & !(BYTES - 1) | HOME;
@@ -132,16 +184,28 @@ impl Slot {
 }
 
 impl Slots {
-    /// Slots; whether who leaves one looks at its object before.
+    /// By the process's ids; whether who leaves one looks at its object before.
     pub(super) fn new(looks: bool) -> Result<Slots, ArenaError> {
+        let sections = backend().source != Source::Thread;
         Ok(Slots {
-            room: Room::try_new((WAYS * WORDS) as u32)?,
+            room: Ids::Process(Room::try_new(WORDS_OF_ALL)?),
             begins: usize::from(looks),
+            caches: sections && fences(),
         })
     }
 
-    pub(super) fn looks(&self) -> bool {
-        self.begins != 0
+    /// By a domain's. Who leaves one looks at its home.
+    pub(super) fn in_domain(ids: &Domain) -> Result<Slots, ArenaError> {
+        let sections = [ids.source(), backend().source];
+        Ok(Slots {
+            room: Ids::Domain(Room::in_domain(ids, WORDS_OF_ALL)?),
+            begins: 1,
+            caches: !sections.contains(&Source::Thread) && fences(),
+        })
+    }
+
+    pub(super) fn caches(&self) -> bool {
+        self.caches
     }
 
     /// The word that the slot of a way begins with.
@@ -151,7 +215,10 @@ impl Slots {
 
     /// Where sections find the slots at a word.
     pub(super) fn place(&self, first: usize) -> Place {
-        self.room.place(first as u32)
+        match &self.room {
+            Ids::Process(room) => room.place(first as u32),
+            Ids::Domain(room) => room.place(first as u32),
+        }
     }
 
     /// Takes the current cid's slot at a word, if it is idle; the first time by this cid, too.
@@ -165,12 +232,6 @@ impl Slots {
     pub(super) fn peek(&self, first: usize) -> Option<u64> {
         // SAFETY: a word of the room.
         unsafe { self.room.run(&Peek(first + POINTER)) }.ok()
-    }
-
-    /// A word of a slot.
-    #[allow(clippy::unused_self, reason = "slots are of a domain")]
-    pub(super) fn word(&self, slot: Slot, word: usize) -> &AtomicU64 {
-        slot.word(word)
     }
 
     /// The slots of all cids, by their numbers.

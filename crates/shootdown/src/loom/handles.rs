@@ -3,9 +3,10 @@
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::AtomicU32 as Truth;
 
+use loom::cell::UnsafeCell;
 use loom::sync::Arc;
-use loom::sync::atomic::AtomicU64;
-use loom::sync::atomic::Ordering::{self, Relaxed};
+use loom::sync::atomic::Ordering::{self, Acquire, Relaxed, Release};
+use loom::sync::atomic::{AtomicU64, fence};
 use loom::thread;
 
 use crate::handles::{Handles, Rules, Sound};
@@ -50,6 +51,97 @@ fn an_object_that_outlives_handles<R: Rules>() {
     other.join().unwrap();
 }
 
+/// A home whose slots go back to the domain that they are of.
+struct Scoped<R> {
+    handles: Handles<R>,
+    freed: AtomicU64,
+    /// The slot's bit in its object's mask.
+    bit: AtomicU64,
+    slots: UnsafeCell<u64>,
+}
+
+// SAFETY: that the slots are not used at the same time is what loom looks at.
+unsafe impl<R> Sync for Scoped<R> {}
+// SAFETY: as above.
+unsafe impl<R> Send for Scoped<R> {}
+
+impl<R: Rules> Scoped<R> {
+    fn new() -> Arc<Scoped<R>> {
+        let handles = Handles::new();
+        handles.give_up();
+        Arc::new(Scoped {
+            handles,
+            freed: AtomicU64::new(0),
+            bit: AtomicU64::new(1),
+            slots: UnsafeCell::new(0),
+        })
+    }
+
+    fn use_slots(&self) {
+        // SAFETY: loom looks.
+        self.slots.with(|slots| unsafe { *slots });
+    }
+
+    /// The object, of which there was one, is freed.
+    fn free(&self) {
+        fence(Release);
+        self.freed.store(1, Relaxed);
+    }
+
+    fn give_slots_back(&self) {
+        if self.handles.any() {
+            return;
+        }
+        let is_empty = || self.freed.load(Relaxed) == 1;
+        match self.handles.begin_again(is_empty) {
+            // SAFETY: loom looks.
+            Some(true) => self.slots.with_mut(|slots| unsafe { *slots = 1 }),
+            Some(false) => {}
+            None => return,
+        }
+        self.handles.give_up();
+    }
+}
+
+/// A shootdown has been at the slots, and frees the object; somebody gives them back.
+fn slots_of_what_is_freed<R: Rules>() {
+    let home = Scoped::<R>::new();
+    let other = {
+        let home = Arc::clone(&home);
+        thread::spawn(move || {
+            home.use_slots();
+            home.free();
+            home.give_slots_back();
+        })
+    };
+    home.give_slots_back();
+    other.join().unwrap();
+}
+
+/// A holder empties a slot; who finds no bit frees the object, and gives the slots back.
+fn an_emptied_slot<R: Rules>(holds: bool) {
+    let home = Scoped::<R>::new();
+    let other = {
+        let home = Arc::clone(&home);
+        thread::spawn(move || {
+            if home.bit.load(Acquire) == 0 {
+                home.free();
+                home.give_slots_back();
+            }
+        })
+    };
+    if holds {
+        home.handles.hold();
+    }
+    home.bit.store(0, Release);
+    home.use_slots();
+    if holds {
+        home.handles.give_up();
+        home.give_slots_back();
+    }
+    other.join().unwrap();
+}
+
 fn give_up<R: Rules>(home: &Home<R>) {
     home.left.fetch_sub(1, Relaxed);
     home.handles.give_up();
@@ -70,10 +162,11 @@ but! {
     LooksOnce: LOOKS_AGAIN: bool = false;
     AgainRelaxed: AGAIN: Ordering = Relaxed;
     GivesUpRelaxed: GIVE_UP: Ordering = Relaxed;
+    SeesNoEnds: SEES_ENDS: bool = false;
 }
 
 #[track_caller]
-fn found(model: fn()) {
+fn found(model: impl Fn() + Sync + Send + 'static) {
     let outcome = panic::catch_unwind(AssertUnwindSafe(|| loom::model(model)));
     assert!(
         outcome.is_err(),
@@ -95,4 +188,20 @@ fn a_home_that_is_looked_at_once() {
 fn a_home_whose_objects_are_not_seen() {
     found(an_object_that_outlives_handles::<AgainRelaxed>);
     found(an_object_that_outlives_handles::<GivesUpRelaxed>);
+}
+
+#[test]
+fn slots_are_given_back_when_nobody_is_at_them() {
+    loom::model(slots_of_what_is_freed::<Sound>);
+    loom::model(|| an_emptied_slot::<Sound>(true));
+}
+
+#[test]
+fn slots_given_back_by_who_has_not_seen_their_end() {
+    found(slots_of_what_is_freed::<SeesNoEnds>);
+}
+
+#[test]
+fn a_slot_that_is_emptied_without_a_handle() {
+    found(|| an_emptied_slot::<Sound>(false));
 }

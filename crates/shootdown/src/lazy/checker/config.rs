@@ -38,6 +38,8 @@ pub(super) struct Config {
     pub(super) handles: bool,
     /// Every slot holds the first cell's object already.
     pub(super) warm: bool,
+    /// Slots may be gone as soon as they are left: who leaves one looks at the home.
+    pub(super) departs: bool,
     /// Steps of a procedure that nobody else can tell apart are joined.
     pub(super) joins: bool,
     /// A miss counts in one step, and a store is one.
@@ -75,6 +77,20 @@ pub(super) enum Reader {
     LeavesBlindly,
     /// A slot that held something else is left without a look.
     LeavesOthersBlindly,
+    /// Who departs does not look at the slot,
+    DepartsBlindly,
+    /// or at it, and then at the number of announcements,
+    DepartsPointerFirst,
+    /// or not at that again,
+    DepartsAtOnce,
+    /// or again, and then stores.
+    DepartsLate,
+    /// Who counts itself by a cell leaves no trace there,
+    LendsNothing,
+    /// or a step later.
+    LendsLate,
+    /// What others have is put into a cell as if it were alone.
+    ShowsAsAlone,
     /// Who counts for the last one does not look whether slots have the object.
     ForgetsMask,
     /// Who finds nothing else counted asks whether slots have the object now, not whether
@@ -121,6 +137,7 @@ impl Config {
         shared: false,
         handles: false,
         warm: false,
+        departs: false,
         joins: false,
         whole: false,
         calm: false,

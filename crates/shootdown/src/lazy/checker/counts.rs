@@ -139,7 +139,8 @@ impl<R: Rules> World<R> {
             }
             _ if choice == 0 => {
                 state.drain(cpu);
-                return self.replace(state, thread, 0, object);
+                let is_lent = (shown || !alone) && self.config.reader != Reader::ShowsAsAlone;
+                return self.replace(state, thread, 0, object, is_lent);
             }
             _ => {
                 it.count -= bias - 1;
@@ -179,7 +180,7 @@ impl<R: Rules> World<R> {
             };
             return !state.threads.iter().any(is_borrowed) && {
                 state.drain(cpu);
-                self.replace(state, thread, 0, 0)
+                self.replace(state, thread, 0, 0, false)
             };
         }
         state.drain(cpu);

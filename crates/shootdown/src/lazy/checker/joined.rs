@@ -123,6 +123,12 @@ fn joined_steps_reach_whatever_each_step_does() {
         stores: 2,
         ..ALONE
     };
+    let departs = Config {
+        departs: true,
+        stores: 2,
+        ..ALONE
+    };
+    joined_reach_whatever_single_ones_do("departures", departs);
     joined_reach_whatever_single_ones_do("two readers", two_readers);
     joined_reach_whatever_single_ones_do("policies", policies);
     joined_reach_whatever_single_ones_do("parked work", parks);

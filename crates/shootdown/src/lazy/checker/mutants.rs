@@ -31,6 +31,9 @@ without! {
     SPARES_MARKED => TouchesMarked,
     NUDGES => ReplacesQuietly,
     FENCES => NoFence,
+    ANNOUNCES => AnnouncesNothing,
+    ANNOUNCES_MARKS => AnnouncesEarly,
+    ANNOUNCES_FIRST => AnnouncesLate,
     SPARES_ACTIVE => TakesActive,
     KEEPS_MARKS => ForgetsMarks,
     EXCHANGES => TakesWhatever,
@@ -217,6 +220,82 @@ fn a_lease_left_without_a_look() {
 fn another_slot_left_without_a_look() {
     let config = reader(Reader::LeavesOthersBlindly, ALONE);
     found::<Sound>("leaves others blindly", config);
+}
+
+/// Who leaves a slot touches it no more.
+const DEPARTS: Config = Config {
+    departs: true,
+    ..ALONE
+};
+
+#[test]
+fn marks_that_are_not_announced() {
+    found::<AnnouncesNothing>("announces nothing", DEPARTS);
+}
+
+#[test]
+fn marks_announced_before_they_are_set() {
+    found::<AnnouncesEarly>("announces early", DEPARTS);
+}
+
+#[test]
+fn marks_announced_after_the_fence() {
+    let buffers = Config {
+        buffers: true,
+        ..DEPARTS
+    };
+    found::<AnnouncesLate>("announces late", buffers);
+}
+
+#[test]
+fn a_departure_without_a_look_at_the_slot() {
+    let config = reader(Reader::DepartsBlindly, DEPARTS);
+    found::<Sound>("departs blindly", config);
+}
+
+#[test]
+fn a_departure_that_looks_at_the_slot_first() {
+    let config = reader(Reader::DepartsPointerFirst, DEPARTS);
+    found::<Sound>("departs, pointer first", config);
+}
+
+#[test]
+fn a_departure_without_a_second_look() {
+    let config = reader(Reader::DepartsAtOnce, DEPARTS);
+    found::<Sound>("departs at once", config);
+}
+
+#[test]
+fn a_departure_that_looks_before_the_store() {
+    let config = reader(Reader::DepartsLate, DEPARTS);
+    found::<Sound>("departs late", config);
+}
+
+/// What is not lent is freed without a look at it.
+const LENDS: Config = Config {
+    whole: false,
+    ..COLD
+};
+
+#[test]
+fn a_miss_that_leaves_no_trace_in_the_cell() {
+    let config = reader(Reader::LendsNothing, LENDS);
+    found::<Sound>("lends nothing", config);
+}
+
+#[test]
+fn a_miss_that_leaves_its_trace_late() {
+    let config = reader(Reader::LendsLate, LENDS);
+    found::<Sound>("lends late", config);
+}
+
+#[test]
+fn a_value_of_others_that_is_shown_as_alone() {
+    let config = Config {
+        upgrades: true,
+        ..reader(Reader::ShowsAsAlone, ALONE)
+    };
+    found::<Sound>("shows as alone", config);
 }
 
 #[test]

@@ -60,6 +60,7 @@ impl<R: Rules> World<R> {
             | Request::Lower(_)
             | Request::Keep(..)
             | Request::Free(_) => true,
+            Request::Announce => !self.config.departs,
             Request::Unpark | Request::Park => self.config.quiesce == 0,
             _ => false,
         }
@@ -194,8 +195,18 @@ impl<R: Rules> World<R> {
                 let parked = state.parked != 0 && (!mine.looked || alone());
                 Answer::Is(self.has_work(state, mine.force) || parked)
             }
+            Request::Announce => {
+                state.announced += u8::from(config.departs);
+                Answer::Done
+            }
             Request::Fence if choice == 1 => Answer::Is(false),
             Request::Fence => {
+                let batch = state.threads[thread].batch;
+                let is_cached = |object: &super::state::Object| object.cached || !object.live;
+                let mut objects = state.objects.iter().enumerate();
+                if objects.any(|(number, it)| batch >> number & 1 == 1 && !is_cached(it)) {
+                    state.fail("a fence for what no slot has ever had");
+                }
                 self.fence(state, thread)?;
                 Answer::Is(true)
             }

@@ -203,6 +203,59 @@ fn without_the_filter() {
     holds("without the filter", config.coarse());
 }
 
+/// Slots that are touched no more once they are left.
+#[test]
+#[cfg_attr(debug_assertions, ignore = "in release: ci/checker.sh")]
+fn departures() {
+    let config = Config {
+        departs: true,
+        buffers: true,
+        kernel: Kernel::NoAbort,
+        ..Config::SMALL
+    };
+    holds("departures, buffers", config.coarse());
+}
+
+/// With every policy, and more than one shootdown.
+#[test]
+#[cfg_attr(debug_assertions, ignore = "in release: ci/checker.sh")]
+fn departures_and_emptied_slots() {
+    let config = Config {
+        departs: true,
+        empties: true,
+        clears: true,
+        stores: 2,
+        cpus: 1,
+        ..Config::SMALL
+    };
+    holds("departures, emptied slots", config.coarse());
+}
+
+#[test]
+fn departures_and_parked_work() {
+    let config = Config {
+        departs: true,
+        stores: 2,
+        foreign: 1,
+        readers: 1,
+        ..PARKS
+    };
+    holds("departures, parked work", config.coarse());
+}
+
+/// Values that nobody but their cell has ever had, each step of a miss by itself.
+#[test]
+#[cfg_attr(debug_assertions, ignore = "in release: ci/checker.sh")]
+fn what_is_lent_is_looked_at() {
+    let config = Config {
+        stores: 2,
+        cpus: 1,
+        whole: false,
+        ..Config::SMALL.coarse()
+    };
+    holds("lent, each step of a miss", config);
+}
+
 /// Every step by itself.
 #[test]
 #[cfg_attr(debug_assertions, ignore = "in release: ci/checker.sh")]

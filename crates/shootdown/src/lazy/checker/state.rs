@@ -51,6 +51,8 @@ pub(super) struct Cell {
     pub(super) object: u8,
     /// Readers that have counted themselves here.
     pub(super) outside: i8,
+    /// Somebody but the cell may have a reference.
+    pub(super) lent: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -86,6 +88,10 @@ pub(super) enum Doing<R> {
     GiveOutside {
         object: u8,
     },
+    /// The trace in the cell, a step late.
+    Lend {
+        object: u8,
+    },
     Install(Install<R>, u8),
     /// The simple slot's store.
     Overwrite {
@@ -101,6 +107,12 @@ pub(super) enum Doing<R> {
     Leave {
         held: u8,
         looks: bool,
+    },
+    /// A slot is left that may be gone then: the look at the number of announcements, at the
+    /// slot, the store, and the look at the number.
+    Depart {
+        object: u8,
+        step: u8,
     },
     Nudge,
     Tend(Tend<R>, Then),
@@ -160,6 +172,8 @@ pub(super) struct Thread<R> {
     /// CPUs that its fence has yet to reach; `fencing` says that there is one.
     pub(super) fencing: bool,
     pub(super) unreached: u8,
+    /// The number of announcements before it departs.
+    pub(super) before: u8,
     /// Its install has given the last count back, or has nudged.
     pub(super) tends: bool,
     /// It tends whatever there is; it has looked at what is parked.
@@ -185,6 +199,8 @@ pub(super) struct State<R> {
     pub(super) objects: [Object; OBJECTS],
     pub(super) lock: bool,
     pub(super) nudged: bool,
+    /// Times that marks were announced.
+    pub(super) announced: u8,
     /// Bits of objects.
     pub(super) dying: u8,
     /// Marks that were left to holders.
@@ -221,6 +237,7 @@ impl<R: Rules> Thread<R> {
             marks: 0,
             fencing: false,
             unreached: 0,
+            before: 0,
             tends: false,
             force: false,
             looked: false,
@@ -258,6 +275,7 @@ impl<R: Rules> State<R> {
             objects: Default::default(),
             lock: false,
             nudged: false,
+            announced: 0,
             dying: 0,
             kept: 0,
             parked: 0,
@@ -313,6 +331,7 @@ impl<R: Rules> State<R> {
             }
         }
         if config.warm {
+            state.cells[0].lent = true;
             for slot in 0..config.slots() {
                 state.slots[usize::from(slot)][1] = name_of(0);
                 state.objects[0].mask |= 1 << slot;
@@ -446,7 +465,8 @@ impl<R: Rules> fmt::Debug for State<R> {
             }
         };
         for cell in self.cells.iter().filter(|cell| cell.object != 0) {
-            write!(f, "cell {}:{} ", name(cell.object), cell.outside)?;
+            let lent = if cell.lent { "lent " } else { "" };
+            write!(f, "cell {}:{} {lent}", name(cell.object), cell.outside)?;
         }
         for [active, pointer] in self.slots {
             write!(f, "[{active} {}]", name(pointer))?;

@@ -105,6 +105,12 @@ impl<R: Rules> World<R> {
                 }
             }
             Doing::GiveOutside { object } => self.give_outside(state, thread, object),
+            Doing::Lend { object } => {
+                state.drain(cpu);
+                let cell = &mut state.cells[usize::from(mine.cell)];
+                cell.lent |= cell.object == object;
+                self.counted(state, thread, object);
+            }
             Doing::Overwrite { object } => self.overwrite(state, thread, object),
             Doing::Hold { object, counted } => {
                 state.threads[thread].leased = 0;
@@ -114,6 +120,7 @@ impl<R: Rules> World<R> {
                         given: 1,
                         step: 0,
                     },
+                    (false, 0) if config.departs => Doing::Depart { object, step: 0 },
                     (false, 0) => Doing::Leave {
                         held: object,
                         looks: false,
@@ -131,6 +138,7 @@ impl<R: Rules> World<R> {
                 return self.step(state, thread, 0);
             }
             Doing::Leave { held, looks } => self.leave(state, thread, held, looks),
+            Doing::Depart { object, step } => self.depart(state, thread, object, step),
             Doing::Nudge => {
                 state.drain(cpu);
                 state.nudged = true;
@@ -185,18 +193,24 @@ impl<R: Rules> World<R> {
         };
         state.used |= 1 << new;
         state.threads[thread].left -= 1;
-        self.replace(state, thread, cell, name_of(new))
+        self.replace(state, thread, cell, name_of(new), false)
     }
 
-    /// Puts an object into a cell, and begins to give the cell's count of the old one back.
+    /// Puts an object into a cell, and begins to give the cell's count of the old one back;
+    /// or frees that, if nobody else has ever had it.
     pub(super) fn replace(
         &self,
         state: &mut State<R>,
         thread: usize,
         cell: u8,
         object: u8,
+        lent: bool,
     ) -> bool {
-        let cell_now = Cell { object, outside: 0 };
+        let cell_now = Cell {
+            object,
+            outside: 0,
+            lent,
+        };
         let old = std::mem::replace(&mut state.cells[usize::from(cell)], cell_now);
         if object != 0 {
             for reader in &mut state.threads[..self.config.readers] {
@@ -205,9 +219,17 @@ impl<R: Rules> World<R> {
                 }
             }
         }
+        let given = self.bias() - old.outside;
+        if !old.lent && old.outside == 0 {
+            let alone = state.object(old.object, "taken apart twice");
+            alone.count -= given;
+            self.free(state, thread, old.object);
+            self.ended_one(state, thread);
+            return true;
+        }
         state.threads[thread].doing = Doing::GiveBack {
             object: old.object,
-            given: self.bias() - old.outside,
+            given,
             step: 0,
         };
         if self.config.whole {
@@ -224,23 +246,35 @@ impl<R: Rules> World<R> {
     }
 
     fn give_outside(&self, state: &mut State<R>, thread: usize, object: u8) {
-        let config = &self.config;
+        let reader = self.config.reader;
         let mine = state.threads[thread];
         state.drain(mine.cpu.expect("only who runs steps"));
         let cell = &mut state.cells[usize::from(mine.cell)];
-        if config.reader == Reader::CountsLate {
+        if reader == Reader::CountsLate {
+            cell.lent = true;
         } else if cell.object == object && cell.outside > 0 {
             cell.outside -= 1;
+            cell.lent |= !matches!(reader, Reader::LendsNothing | Reader::LendsLate);
+            if reader == Reader::LendsLate {
+                state.threads[thread].doing = Doing::Lend { object };
+                return;
+            }
         } else {
             // Whoever took the object out of the cell has counted it in, or will.
             self.give_back(state, object);
         }
+        self.counted(state, thread, object);
+    }
+
+    /// What a cell holds is counted.
+    fn counted(&self, state: &mut State<R>, thread: usize, object: u8) {
+        let mine = state.threads[thread];
         self.check_lease(state, thread, object);
-        state.threads[thread].doing = match (config.reader, mine.taken) {
+        state.threads[thread].doing = match (self.config.reader, mine.taken) {
             (Reader::Overwrites, _) => Doing::Overwrite { object },
             (_, true) => {
                 let (slot, new) = (Slot(mine.slot.into()), Name(object.into()));
-                let install = Install::with_rules(slot, mine.held.into(), new, config.clears);
+                let install = Install::with_rules(slot, mine.held.into(), new, self.config.clears);
                 Doing::Install(install, object)
             }
             (_, false) => return self.grant(state, thread, object, true),
@@ -304,6 +338,43 @@ impl<R: Rules> World<R> {
         };
         if nudges {
             state.threads[thread].doing = Doing::Nudge;
+        } else {
+            self.ended_one(state, thread);
+        }
+    }
+
+    /// The looks at the number of announcements and at the slot, the store, and another look
+    /// at the number: nothing of the slot.
+    fn depart(&self, state: &mut State<R>, thread: usize, object: u8, step: u8) {
+        let reader = self.config.reader;
+        let cpu = state.threads[thread].cpu.expect("only who runs steps");
+        let order = match reader {
+            Reader::DepartsPointerFirst => [1, 0, 2, 3],
+            Reader::DepartsLate => [0, 1, 3, 2],
+            _ => [0, 1, 2, 3],
+        };
+        let slot = state.threads[thread].slot;
+        match order[usize::from(step)] {
+            0 => state.threads[thread].before = state.announced,
+            1 => {
+                let found = state.load(cpu, slot, Field::Pointer);
+                let sees = reader != Reader::DepartsBlindly;
+                state.threads[thread].tends = sees && found != object;
+            }
+            2 => state.store(self.config.buffers, cpu, slot, Field::Active, 0),
+            _ => {
+                let again = reader != Reader::DepartsAtOnce;
+                let mine = &mut state.threads[thread];
+                mine.tends |= again && mine.before != state.announced;
+            }
+        }
+        let mine = &mut state.threads[thread];
+        if step < 3 {
+            let step = step + 1;
+            mine.doing = Doing::Depart { object, step };
+        } else if std::mem::take(&mut mine.tends) {
+            mine.before = 0;
+            mine.doing = Doing::Nudge;
         } else {
             self.ended_one(state, thread);
         }

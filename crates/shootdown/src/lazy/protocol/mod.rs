@@ -34,6 +34,8 @@ pub(crate) use empty::Empty;
 pub(crate) use install::Install;
 pub(crate) use tend::Tend;
 
+pub(crate) use super::list::NONE;
+
 /// A slot, by the name that its driver has for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Slot(pub(crate) u64);
@@ -48,9 +50,6 @@ impl Object {
         self.0 | MARK
     }
 }
-
-/// No object.
-pub(crate) const NONE: u64 = 0;
 
 /// Set in the pointer of a slot that a shootdown has marked.
 pub(crate) const MARK: u64 = 1;
@@ -120,6 +119,9 @@ pub(crate) enum Request {
     Keep(Slot, Object),
     /// The object after one in the batch. [`Answer::Object`].
     Next(Option<Object>),
+    /// Says that marks have been set, to who leaves a slot and looks at no more than that.
+    /// [`Answer::Done`].
+    Announce,
     /// Waits until every CPU has passed a full barrier. [`Answer::Is`]: whether it is so.
     Fence,
 
@@ -197,6 +199,10 @@ pub(crate) trait Rules:
     const NUDGES: bool = true;
     /// A shootdown fences after it has marked.
     const FENCES: bool = true;
+    /// It announces its marks, after they are set and before the fence.
+    const ANNOUNCES: bool = true;
+    const ANNOUNCES_MARKS: bool = true;
+    const ANNOUNCES_FIRST: bool = true;
     /// It leaves active slots to their holders.
     const SPARES_ACTIVE: bool = true;
     /// It keeps their marks in mind.

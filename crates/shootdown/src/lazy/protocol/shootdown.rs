@@ -7,6 +7,7 @@
 //! 3  each object of the new batch, each slot in its mask:
 //!      (the filter) pointer is another: next
 //!      exchange pointer object -> marked; it was another: next; pending += 1
+//!    announced += 1, if anything was marked
 //!    one fence, if anything was marked; or (policy) lay the batch aside until somebody
 //!    else makes one
 //! 4  each mark that was set:
@@ -31,6 +32,13 @@
 //! the pointer. The fence came between the mark and step 4. If the look came before the
 //! mark, so did the store before the fence, and step 4 sees it. Otherwise the look finds
 //! the mark, or another pointer, and nudges.
+//!
+//! Where the slots are those of a domain of its own ids, they may be gone once its last
+//! object is. So a holder looks at its slot before it leaves it, and then at the home only:
+//! at `announced`, before and after. If it finds another number afterwards it nudges. The
+//! same number, before this shootdown's: its look came before the fence, and so did its
+//! store, which step 4 sees. The same, with this shootdown's: then the first look came after
+//! the marks, and the one at the pointer found its own.
 //!
 //! Why the pointer is taken away by an exchange: somebody may have taken the slot though
 //! it is marked, and be replacing the pointer.
@@ -71,12 +79,20 @@ enum Step {
     Recall,
     Unpark,
     Batch,
-    Object { first: bool },
-    Mask { first: bool },
+    Object {
+        first: bool,
+    },
+    Mask {
+        first: bool,
+    },
     Look,
     Mark,
     Raise,
     Note,
+    /// Where the mutants announce is not where it belongs.
+    Announce {
+        then: After,
+    },
     Park,
     Fence,
     Noted,
@@ -87,11 +103,27 @@ enum Step {
     Lift,
     Lower,
     FreeMarked,
-    LastObject { first: bool },
-    LastLower { next: Option<Object> },
-    Free { next: Option<Object> },
+    LastObject {
+        first: bool,
+    },
+    LastLower {
+        next: Option<Object>,
+    },
+    Free {
+        next: Option<Object>,
+    },
     Postpone,
     Done,
+}
+
+/// What follows the announcement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum After {
+    /// The marks: a mutant's.
+    Objects,
+    Park,
+    /// What is done after the fence: a mutant's.
+    Noted,
 }
 
 impl<R: Rules> Shootdown<R> {
@@ -104,6 +136,31 @@ impl<R: Rules> Shootdown<R> {
             phase: Phase::Kept,
             step: Step::Recall,
             rules: PhantomData,
+        }
+    }
+
+    /// The new batch has been taken.
+    fn after_batch() -> Step {
+        match R::ANNOUNCES_MARKS {
+            true => Step::Object { first: true },
+            false => Step::Announce {
+                then: After::Objects,
+            },
+        }
+    }
+
+    /// Slots have been marked for it.
+    fn after_marking() -> Step {
+        match R::ANNOUNCES && R::ANNOUNCES_MARKS && R::ANNOUNCES_FIRST {
+            true => Step::Announce { then: After::Park },
+            false => Step::Park,
+        }
+    }
+
+    fn after_fence() -> Step {
+        match R::ANNOUNCES_FIRST {
+            true => Step::Noted,
+            false => Step::Announce { then: After::Noted },
         }
     }
 
@@ -141,6 +198,7 @@ impl<R: Rules> Procedure for Shootdown<R> {
             Step::Mark => exchange(object.0, object.marked()),
             Step::Raise => Request::Raise(object),
             Step::Note => Request::Note(slot, object),
+            Step::Announce { .. } => Request::Announce,
             Step::Park => Request::Park,
             Step::Fence => Request::Fence,
             Step::Noted => Request::Noted,
@@ -169,14 +227,14 @@ impl<R: Rules> Procedure for Shootdown<R> {
             (Step::Unpark, Answer::Is(false)) => Step::Batch,
             (Step::Batch, Answer::Done) => {
                 self.phase = Phase::New;
-                Step::Object { first: true }
+                Self::after_batch()
             }
             (Step::Object { .. }, Answer::Object(Some(object))) => {
                 self.object = object;
                 Step::Mask { first: true }
             }
             (Step::Object { .. }, Answer::Object(None)) => match self.due {
-                true if R::FENCES => Step::Park,
+                true if R::FENCES => Self::after_marking(),
                 _ => Step::Noted,
             },
             (Step::Mask { .. }, Answer::Slot(Some(slot))) => {
@@ -196,9 +254,14 @@ impl<R: Rules> Procedure for Shootdown<R> {
             }
             (Step::Raise, Answer::Done) => Step::Note,
             (Step::Note, Answer::Done) => Step::Mask { first: false },
+            (Step::Announce { then }, Answer::Done) => match then {
+                After::Objects => Step::Object { first: true },
+                After::Park => Step::Park,
+                After::Noted => Step::Noted,
+            },
             (Step::Park, Answer::Is(true)) => Step::Done,
             (Step::Park, Answer::Is(false)) => Step::Fence,
-            (Step::Fence, Answer::Is(true)) => Step::Noted,
+            (Step::Fence, Answer::Is(true)) => Self::after_fence(),
             (Step::Fence, Answer::Is(false)) => {
                 self.phase = Phase::Refused;
                 Step::Noted
