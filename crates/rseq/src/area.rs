@@ -5,8 +5,9 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::arch;
 
-/// `struct rseq` of the kernel, as far as this crate reads it. The kernel's own
-/// fields are never written: since Linux 7.0 it kills a process that does.
+/// `struct rseq` of the kernel, as far as this crate reads it. The kernel's own fields are
+/// never written while the area is registered: since Linux 7.0 it kills a process that
+/// does.
 #[repr(C, align(32))]
 pub(crate) struct Area {
     pub(crate) cpu_id_start: AtomicU32,
@@ -16,11 +17,15 @@ pub(crate) struct Area {
     pub(crate) rseq_cs: AtomicU64,
     pub(crate) flags: AtomicU32,
     pub(crate) node_id: AtomicU32,
-    /// The concurrency id, from Linux 6.3.
+    /// The concurrency id, from Linux 6.3; [`NO_ID`] in an area of our own that is not
+    /// registered.
     pub(crate) mm_cid: AtomicU32,
     /// The slice extension's word, from Linux 7.0.
     pub(crate) slice: AtomicU32,
 }
+
+/// Above every limit.
+pub(crate) const NO_ID: u32 = u32::MAX;
 
 /// Bytes that the first version of the interface registers, and the least.
 pub(crate) const ORIGINAL_SIZE: u32 = 32;

@@ -11,7 +11,7 @@ use core::ffi::c_void;
 use core::num::NonZeroUsize;
 use core::sync::atomic::Ordering;
 
-use crate::area::{Area, OWN_AREA_ALIGN, OWN_AREA_SIZE};
+use crate::area::{Area, NO_ID, OWN_AREA_ALIGN, OWN_AREA_SIZE};
 use crate::blocked::Blocked;
 use crate::errno::{Preserved, errno};
 use crate::exit_key::{ExitKey, ExitKeyError};
@@ -128,14 +128,20 @@ fn refusal(errno: i32) -> RegistrationError {
     }
 }
 
-/// Whether it was registered. From then on the kernel has it say that it is not, and
-/// sections of this thread fall back.
+/// Whether it was registered. From then on it says that it is not, and sections of this
+/// thread fall back.
 pub(crate) fn unregister(area: *mut Area, size: u32) -> bool {
+    // The kernel leaves id 0 behind, under which no handler's section may commit.
+    let _blocked = Blocked::all();
     let done = rseq(area, size, RSEQ_FLAG_UNREGISTER).is_ok();
     if done {
         // SAFETY: this thread's. What was armed was so while it was registered: it is over,
-        // or the signal whose handler this is has aborted it.
-        unsafe { (*area).disarm() };
+        // or the signal whose handler this is has aborted it. The field is not the kernel's
+        // any more.
+        unsafe {
+            (*area).mm_cid.store(NO_ID, Ordering::Relaxed);
+            (*area).disarm();
+        }
     }
     done
 }

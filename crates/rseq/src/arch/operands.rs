@@ -1,6 +1,19 @@
 //! What every section is given by its index, and by test builds: the same on all
 //! architectures.
 
+/// The thread's area: a section without an id is given it.
+macro_rules! area_of {
+    (known($area:expr)) => {
+        $area
+    };
+    (registered($area:expr)) => {
+        $area
+    };
+    ($index:ident($at:expr)) => {
+        super::thread::thread_area()
+    };
+}
+
 /// Adds the operands of the index, and those of test builds.
 macro_rules! with_operands {
     (mm_cid($at:expr) [$($template:tt)*] $($operands:tt)*) => {
@@ -26,6 +39,9 @@ macro_rules! with_operands {
             slots = const SLOTS,
             $($operands)*
         )
+    };
+    (known($at:expr) [$($template:tt)*] $($operands:tt)*) => {
+        with_first!([$($template)*] $($operands)*)
     };
     (registered($at:expr) [$($template:tt)*] $($operands:tt)*) => {
         with_first!([$($template)*] $($operands)*)

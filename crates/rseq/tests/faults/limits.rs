@@ -3,13 +3,13 @@
 
 use std::collections::HashSet;
 use std::os::unix::process::ExitStatusExt;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
-use percid_rseq::section::{self, Cpu, SLOTS, Table, WordAddress};
+use percid_rseq::section::{self, Cpu, MmCid, SLOTS, Table, WordAddress};
 use percid_rseq::{Refusal, enter_thread, prepare_unload, testing};
 
 use crate::child::{Side, in_child, split, without_libcs_areas};
-use crate::host::{allowed_cpus, has_sections, percid_registers, pin_to};
+use crate::host::{Stripes, allowed_cpus, has_mm_cid, has_sections, percid_registers, pin_to};
 use crate::operations::{Memory, OPERATIONS, every, every_index, slots};
 
 /// What a thread is told that is not registered.
@@ -170,6 +170,58 @@ fn threads_that_lost_their_area_touch_nothing() {
             all_refuse(u32::MAX, Refusal::NotRegistered);
         }
     });
+}
+
+/// glibc registers the threads of registered threads only, and says id 0 in the others.
+#[test]
+fn threads_that_libc_did_not_register_touch_nothing() {
+    apart(|| {
+        if has_sections() {
+            assert!(testing::unregister_thread(), "could not unregister");
+            apart(|| all_refuse(u32::MAX, Refusal::NotRegistered));
+        }
+    });
+}
+
+/// A function that has run sections may know where its area stands.
+#[test]
+fn threads_that_leave_within_a_function_touch_nothing() {
+    let name = "limits::threads_that_leave_within_a_function_touch_nothing";
+    if !in_child(name, without_libcs_areas) || section::SUPPORTED && !percid_registers() {
+        return;
+    }
+    if section::SUPPORTED {
+        apart(|| leave_in_between(has_mm_cid()));
+    }
+}
+
+fn leave_in_between(mm_cid: bool) {
+    const ROUNDS: u64 = 3;
+    let word = AtomicU64::new(7);
+    let pointer = AtomicPtr::new(word.as_ptr().cast());
+    let stripes = Stripes::new();
+    let limit = AtomicU32::new(u32::MAX);
+    let forbidden = WordAddress::new(Memory::forbidden().word);
+    for _ in 0..ROUNDS {
+        enter_thread().unwrap();
+        // SAFETY: the word outlives this.
+        while unsafe { section::load_through(&pointer) } != Ok(7) {}
+        if mm_cid {
+            stripes.count();
+        }
+        prepare_unload();
+        let index = MmCid { limit: &limit };
+        // SAFETY: neither touches the memory, or the test dies.
+        let (added, through) = unsafe {
+            (
+                section::increment::<_, 6>(index, forbidden),
+                section::load_through(&pointer),
+            )
+        };
+        assert_eq!(added, Err(Refusal::NotRegistered));
+        assert_eq!(through, Err(Refusal::NotRegistered));
+    }
+    assert_eq!(stripes.sum(), if mm_cid { ROUNDS } else { 0 });
 }
 
 /// The operations do work on memory that may be touched.

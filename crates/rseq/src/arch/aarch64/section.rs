@@ -63,33 +63,41 @@ macro_rules! remember {
     };
 }
 
-/// Loads the id into `{stripe}`, or goes to `$refused`. One unsigned comparison
-/// refuses a CPU number that is negative, for the thread is not registered then,
-/// or too high; which one it was is found out afterwards.
+/// What a section without an id loads all the same if its thread is known to be
+/// registered.
+#[cfg(percid_compare_twice)]
+macro_rules! known {
+    () => {
+        concat!("ldr {stripe:w}, [{area}, {cpu_id}]\n", remember!())
+    };
+}
+
+#[cfg(not(percid_compare_twice))]
+macro_rules! known {
+    () => {
+        "/* {cpu_id} */"
+    };
+}
+
+/// Loads the id into `{stripe}`, or goes to `$refused`. One unsigned comparison refuses
+/// a number that is too high and one that is all ones, for the thread is not registered
+/// then; which one it was is found out afterwards.
 macro_rules! id {
     (mm_cid, $refused:literal) => {
         concat!(
-            "ldr {stripe:w}, [{area}, {cpu_id}]\n",
-            "cmp {stripe:w}, #0\n",
-            "b.lt ",
-            $refused,
-            "\n",
             "ldr {stripe:w}, [{area}, {mm_cid}]\n",
             remember!(),
             "ldar {scratch:w}, [{limit}]\n",
             "cmp {stripe:w}, {scratch:w}\n",
             "b.hs ",
-            $refused
+            $refused,
+            // An operand that no template names is an error; not every build needs it.
+            " /* {cpu_id} */"
         )
     };
     // The word's high half is for `place!`.
     (placed, $refused:literal) => {
         concat!(
-            "ldr {stripe:w}, [{area}, {cpu_id}]\n",
-            "cmp {stripe:w}, #0\n",
-            "b.lt ",
-            $refused,
-            "\n",
             "ldr {stripe:w}, [{area}, {mm_cid}]\n",
             remember!(),
             "ldar {scratch}, [{limit}]\n",
@@ -97,7 +105,7 @@ macro_rules! id {
             "b.hs ",
             $refused,
             "\n",
-            "lsr {scratch}, {scratch}, #32"
+            "lsr {scratch}, {scratch}, #32 /* {cpu_id} */"
         )
     };
     (table, $refused:literal) => {
@@ -119,6 +127,9 @@ macro_rules! id {
         )
     };
     // No id: what is worked on stands at `{word}`.
+    (known, $refused:literal) => {
+        known!()
+    };
     (registered, $refused:literal) => {
         concat!(
             "ldr {stripe:w}, [{area}, {cpu_id}]\n",
@@ -143,6 +154,9 @@ macro_rules! id {
 /// Leaves the word's address in `{stripe}`, which holds the id.
 macro_rules! place {
     // An operand that no template names is an error; there are no stripes.
+    (known) => {
+        "/* {shift} {scratch} */"
+    };
     (registered) => {
         "/* {shift} {scratch} */"
     };
@@ -347,11 +361,24 @@ macro_rules! when_broken {
     };
 }
 
+/// How a section with a result ends where its thread is refused.
+macro_rules! when_refused {
+    (known) => {
+        "/* {refused} */"
+    };
+    ($index:ident) => {
+        concat!(
+            "25: str xzr, [{area}, {rseq_cs}]\n", // as `refused` does
+            "mov {stripe}, {refused}"
+        )
+    };
+}
+
 /// A section with a result: where it does not commit it leaves a status in
 /// `$outcome`. Its stubs stand behind it, in reach of conditional branches.
 macro_rules! value_section {
     ($index:ident($at:expr), $word:expr, $outcome:ident, $body:expr, $($operands:tt)*) => {{
-        let area = super::thread::thread_area();
+        let area = area_of!($index($at));
         section!(
             area, $index($at), $word, "25f", $outcome,
             $body,
@@ -361,9 +388,7 @@ macro_rules! value_section {
                 "mov {stripe}, {nothing}",
                 "b 26f",
                 when_broken!(),
-                "25:",
-                "str xzr, [{area}, {rseq_cs}]", // as `refused` does
-                "mov {stripe}, {refused}",
+                when_refused!($index),
                 "26:",
             }
             { "mov {stripe}, {aborted}", "b 26b" }

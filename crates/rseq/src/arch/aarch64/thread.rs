@@ -4,7 +4,7 @@ use core::arch::{asm, global_asm};
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicIsize, AtomicU32, Ordering};
 
-use crate::area::{Area, OWN_AREA_ALIGN, OWN_AREA_SIZE};
+use crate::area::{Area, NO_ID, OWN_AREA_ALIGN, OWN_AREA_SIZE};
 
 // As on x86-64: an area of our own, not registered, and the thread's state behind it. The
 // word of the process says how far from our own the area stands that sections use, for
@@ -19,8 +19,10 @@ global_asm!(
     concat!(".type ", symbol!("nobodys_area"), ", %object"),
     concat!(".size ", symbol!("nobodys_area"), ", {size}"),
     concat!(symbol!("nobodys_area"), ":"),
-    ".long 0, -1",
-    ".zero {size} - 8",
+    ".long 0, -1", // cpu_id
+    ".zero 16",
+    ".long -1", // mm_cid
+    ".zero {size} - 28",
     ".popsection",
     ".pushsection .tdata, \"awT\", %progbits",
     ".balign {align}",
@@ -29,8 +31,10 @@ global_asm!(
     concat!(".type ", symbol!("own_area"), ", %object"),
     concat!(".size ", symbol!("own_area"), ", {size} + 8"),
     concat!(symbol!("own_area"), ":"),
-    ".long 0, -1",
-    ".zero {size} - 8",
+    ".long 0, -1", // cpu_id
+    ".zero 16",
+    ".long -1", // mm_cid
+    ".zero {size} - 28",
     ".quad 0", // the thread's state
     ".popsection",
     ".pushsection .bss, \"aw\", %nobits",
@@ -68,18 +72,44 @@ fn own_offset() -> isize {
     offset
 }
 
+/// What is done with the area of a thread that is not registered: it is exchanged for
+/// nobody's if it has an id all the same, or is armed. Goes to `2:` if it stays.
+macro_rules! unregistered {
+    () => {
+        concat!(
+            "ldr {look:w}, [{area}, {mm_cid}]\n",
+            "cmn {look:w}, #1\n",
+            "b.ne 3f\n",
+            "ldr {look}, [{area}, {rseq_cs}]\n",
+            "cbz {look}, 2f\n",
+            "3: adrp {area}, ",
+            symbol!("nobodys_area"),
+            "\nadd {area}, {area}, :lo12:",
+            symbol!("nobodys_area")
+        )
+    };
+}
+
+const _: () = assert!(NO_ID.cast_signed() == -1, "as assembly says it");
+
 /// The area that this thread's sections use.
 ///
 /// It is the same one for as long as the thread runs, so the compiler may compute the
 /// address once for many sections, as it does for every thread-local: a function in the
 /// midst of which the stack moves to another thread is not a function of Rust.
 ///
-/// In a handler, or just after one, it may be nobody's. A section of a thread that is not registered is
-/// unprotected until it has loaded `cpu_id`, and must find that negative. So a handler that
-/// interrupts it there may not register the area, and has to find out: it is armed then
-/// (who is refused disarms it), and sections of the handler, that would arm it for
-/// themselves, use an area that nobody registers. See `own::enter`. (So a handler may not
-/// switch to another stack and go on there, either.)
+/// Sections do not ask whether it is registered: an area of our own that is not says so
+/// where they look for their id ([`NO_ID`]), and is refused. In libc's a thread that is not
+/// registered reads id 0. But libc registers a thread before the thread runs anything of
+/// ours, and never takes that back, so it is enough to look here, where the address is
+/// computed: a thread that libc does not know is given nobody's area.
+///
+/// In a handler, or just after one, it may be nobody's, too. A section of a thread that is
+/// not registered is unprotected until it has looked for its id, and must find none. So a
+/// handler that interrupts it there may not register the area, and has to find out: it is
+/// armed then (who is refused disarms it), and sections of the handler, that would arm it
+/// for themselves, use an area that nobody registers. See `own::enter`. (So a handler may
+/// not switch to another stack and go on there, either.)
 #[inline(always)]
 pub(crate) fn thread_area() -> *mut Area {
     let area;
@@ -97,20 +127,49 @@ pub(crate) fn thread_area() -> *mut Area {
             "add {area}, {area}, {look}",
             "ldr {look:w}, [{area}, {cpu_id}]",
             "tbz {look:w}, #31, 2f",
-            "ldr {look}, [{area}, {rseq_cs}]",
-            "cbz {look}, 2f",
-            concat!("adrp {area}, ", symbol!("nobodys_area")),
-            concat!("add {area}, {area}, :lo12:", symbol!("nobodys_area")),
+            unregistered!(),
             "2:",
             own = in(reg) own_offset(),
             look = out(reg) _,
             area = out(reg) area,
             cpu_id = const offset_of!(Area, cpu_id),
+            mm_cid = const offset_of!(Area, mm_cid),
             rseq_cs = const offset_of!(Area, rseq_cs),
-            options(pure, nomem, nostack, preserves_flags),
+            options(pure, nomem, nostack),
         );
     }
     area
+}
+
+/// The same, and whether the thread is known to be registered as long as it runs: libc did
+/// it. A section without an id asks otherwise.
+#[inline(always)]
+pub(crate) fn known_area() -> (*mut Area, bool) {
+    let (area, known): (_, isize);
+    // SAFETY: as above.
+    unsafe {
+        asm!(
+            concat!("adrp {known}, ", symbol!("area_distance")),
+            concat!("ldr {known}, [{known}, :lo12:", symbol!("area_distance"), "]"),
+            "mrs {area}, tpidr_el0",
+            "add {area}, {area}, {own}",
+            "add {area}, {area}, {known}",
+            "ldr {look:w}, [{area}, {cpu_id}]",
+            "tbz {look:w}, #31, 2f",
+            "mov {known}, xzr",
+            unregistered!(),
+            "2:",
+            own = in(reg) own_offset(),
+            look = out(reg) _,
+            area = out(reg) area,
+            known = out(reg) known,
+            cpu_id = const offset_of!(Area, cpu_id),
+            mm_cid = const offset_of!(Area, mm_cid),
+            rseq_cs = const offset_of!(Area, rseq_cs),
+            options(pure, nomem, nostack),
+        );
+    }
+    (area, known != 0)
 }
 
 /// Has the area's address in a register, whatever comes.

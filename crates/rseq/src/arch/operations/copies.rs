@@ -85,20 +85,30 @@ macro_rules! copies_through {
             target: *mut u8,
             bytes: usize,
         ) -> Result<(), Refusal> {
-            let outcome;
-            // SAFETY: as in `load_through`. Nothing that others can reach is written; the
-            // section ends with the last load.
-            unsafe {
-                value_section!(
-                    registered(()), Pointer(pointer), outcome, body!(copy_through, registered),
-                    target = in(reg) target,
-                    bytes = in(reg) bytes,
-                    left = out(reg) _,
-                    temp = out(reg) _,
-                    wide = out($vector) _,
-                );
+            let (area, known) = known_area();
+            macro_rules! copy_through {
+                ($how:ident) => {{
+                    let outcome;
+                    // SAFETY: as in `load_through`. Nothing that others can reach is
+                    // written; the section ends with the last load.
+                    unsafe {
+                        value_section!(
+                            $how(area), Pointer(pointer), outcome, body!(copy_through, $how),
+                            target = in(reg) target,
+                            bytes = in(reg) bytes,
+                            left = out(reg) _,
+                            temp = out(reg) _,
+                            wide = out($vector) _,
+                        );
+                    }
+                    status::result(outcome, (), Refusal::Empty)
+                }};
             }
-            status::result(outcome, (), Refusal::Empty)
+            if known {
+                copy_through!(known)
+            } else {
+                copy_through!(registered)
+            }
         }
     };
 }

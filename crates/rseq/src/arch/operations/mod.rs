@@ -25,6 +25,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64};
 #[cfg(percid_compare_twice)]
 use super::status::broken;
 use super::status::{self, aborted, refused};
+use super::thread::known_area;
 use crate::Refusal;
 use crate::arch::Operations;
 use crate::area::Area;
@@ -64,16 +65,26 @@ struct Pointer(*mut *mut u8);
 
 #[inline(always)]
 pub(crate) unsafe fn load_through(pointer: *mut *mut u8) -> Result<u64, Refusal> {
-    let (outcome, value);
-    // SAFETY: what the section touches is the thread's own area and, in a registered
-    // thread, what the caller vouches for.
-    unsafe {
-        value_section!(
-            registered(()), Pointer(pointer), outcome, body!(load_through, registered),
-            value = out(reg) value,
-        );
+    let (area, known) = known_area();
+    macro_rules! load_through {
+        ($how:ident) => {{
+            let (outcome, value);
+            // SAFETY: what the section touches is the thread's own area and, in a registered
+            // thread, what the caller vouches for.
+            unsafe {
+                value_section!(
+                    $how(area), Pointer(pointer), outcome, body!(load_through, $how),
+                    value = out(reg) value,
+                );
+            }
+            status::followed(outcome, value)
+        }};
     }
-    status::followed(outcome, value)
+    if known {
+        load_through!(known)
+    } else {
+        load_through!(registered)
+    }
 }
 
 with_vector_class!(copies_through!());

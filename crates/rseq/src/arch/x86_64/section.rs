@@ -60,32 +60,43 @@ macro_rules! remember {
     };
 }
 
-/// Loads the id into `{stripe}`, or goes to `$refused`. One unsigned comparison
-/// refuses a CPU number that is negative, for the thread is not registered then,
-/// or too high; which one it was is found out afterwards. A table leaves `id + 1`.
+/// What a section without an id loads all the same if its thread is known to be
+/// registered.
+#[cfg(percid_compare_twice)]
+macro_rules! known {
+    () => {
+        concat!(
+            "mov {stripe:e}, dword ptr [{area} + {cpu_id}]\n",
+            remember!()
+        )
+    };
+}
+
+#[cfg(not(percid_compare_twice))]
+macro_rules! known {
+    () => {
+        "/* {cpu_id} */"
+    };
+}
+
+/// Loads the id into `{stripe}`, or goes to `$refused`. One unsigned comparison refuses
+/// a number that is too high and one that is all ones, for the thread is not registered
+/// then; which one it was is found out afterwards. A table leaves `id + 1`.
 macro_rules! id {
     (mm_cid, $refused:literal) => {
         concat!(
-            "mov {stripe:e}, dword ptr [{area} + {cpu_id}]\n",
-            "test {stripe:e}, {stripe:e}\n",
-            "js ",
-            $refused,
-            "\n",
             "mov {stripe:e}, dword ptr [{area} + {mm_cid}]\n",
             remember!(),
             "cmp {stripe:e}, dword ptr [{limit}]\n",
             "jae ",
-            $refused
+            $refused,
+            // An operand that no template names is an error; not every build needs it.
+            " /* {cpu_id} */"
         )
     };
     // The word's high half is for `place!`.
     (placed, $refused:literal) => {
         concat!(
-            "mov {stripe:e}, dword ptr [{area} + {cpu_id}]\n",
-            "test {stripe:e}, {stripe:e}\n",
-            "js ",
-            $refused,
-            "\n",
             "mov {stripe:e}, dword ptr [{area} + {mm_cid}]\n",
             remember!(),
             "mov {scratch}, qword ptr [{limit}]\n",
@@ -93,7 +104,7 @@ macro_rules! id {
             "jae ",
             $refused,
             "\n",
-            "shr {scratch}, 32"
+            "shr {scratch}, 32 /* {cpu_id} */"
         )
     };
     (table, $refused:literal) => {
@@ -111,6 +122,9 @@ macro_rules! id {
         )
     };
     // No id: what is worked on stands at `{word}`.
+    (known, $refused:literal) => {
+        known!()
+    };
     (registered, $refused:literal) => {
         concat!(
             "mov {stripe:e}, dword ptr [{area} + {cpu_id}]\n",
@@ -134,6 +148,9 @@ macro_rules! id {
 /// Leaves the word's address in `{stripe}`, which holds what `id!` left.
 macro_rules! place {
     // An operand that no template names is an error; there are no stripes.
+    (known) => {
+        "/* {shift} */"
+    };
     (registered) => {
         "/* {shift} */"
     };
@@ -323,11 +340,25 @@ macro_rules! when_broken {
     };
 }
 
+/// How a section with a result ends where its thread is refused.
+macro_rules! when_refused {
+    (known) => {
+        "/* {refused} */"
+    };
+    ($index:ident) => {
+        concat!(
+            "25: mov qword ptr [{area} + {rseq_cs}], 0\n", // as `refused` does
+            "mov {stripe}, {refused}\n",
+            "jmp 26b"
+        )
+    };
+}
+
 /// A section with a result: where it does not commit it leaves a status in
 /// `$outcome`.
 macro_rules! value_section {
     ($index:ident($at:expr), $word:expr, $outcome:ident, $body:expr, $($operands:tt)*) => {{
-        let area = super::thread::thread_area();
+        let area = area_of!($index($at));
         section!(
             area, $index($at), $word, "25f", $outcome,
             $body,
@@ -338,10 +369,7 @@ macro_rules! value_section {
                 "24:",
                 "mov {stripe}, {nothing}",
                 "jmp 26b",
-                "25:",
-                "mov qword ptr [{area} + {rseq_cs}], 0", // as `refused` does
-                "mov {stripe}, {refused}",
-                "jmp 26b",
+                when_refused!($index),
                 when_broken!(),
             }
             aborted = const status::ABORTED,

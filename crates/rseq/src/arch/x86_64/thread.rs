@@ -4,7 +4,7 @@ use core::arch::{asm, global_asm};
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicIsize, AtomicU32, Ordering};
 
-use crate::area::{Area, OWN_AREA_ALIGN, OWN_AREA_SIZE};
+use crate::area::{Area, NO_ID, OWN_AREA_ALIGN, OWN_AREA_SIZE};
 
 // A thread-local in the initial-exec model, which costs one load in programs and in
 // libraries: an area of our own, and the thread's state behind it. The area says "not
@@ -24,8 +24,10 @@ global_asm!(
     concat!(".type ", symbol!("nobodys_area"), ", @object"),
     concat!(".size ", symbol!("nobodys_area"), ", {size}"),
     concat!(symbol!("nobodys_area"), ":"),
-    ".long 0, -1",
-    ".zero {size} - 8",
+    ".long 0, -1", // cpu_id
+    ".zero 16",
+    ".long -1", // mm_cid
+    ".zero {size} - 28",
     ".popsection",
     ".pushsection .tdata, \"awT\", @progbits",
     ".balign {align}",
@@ -34,8 +36,10 @@ global_asm!(
     concat!(".type ", symbol!("own_area"), ", @object"),
     concat!(".size ", symbol!("own_area"), ", {size} + 8"),
     concat!(symbol!("own_area"), ":"),
-    ".long 0, -1",
-    ".zero {size} - 8",
+    ".long 0, -1", // cpu_id
+    ".zero 16",
+    ".long -1", // mm_cid
+    ".zero {size} - 28",
     ".quad 0", // the thread's state
     ".popsection",
     ".pushsection .bss, \"aw\", @nobits",
@@ -57,18 +61,42 @@ global_asm!(
     at_load = sym crate::registration::at_load,
 );
 
+/// What is done with the area of a thread that is not registered: it is exchanged for
+/// nobody's if it has an id all the same, or is armed. Goes to `2:` if it stays.
+macro_rules! unregistered {
+    () => {
+        concat!(
+            "cmp dword ptr [{area} + {mm_cid}], -1\n",
+            "jne 3f\n",
+            "cmp qword ptr [{area} + {rseq_cs}], 0\n",
+            "je 2f\n",
+            "3: lea {area}, [rip + ",
+            symbol!("nobodys_area"),
+            "]"
+        )
+    };
+}
+
+const _: () = assert!(NO_ID.cast_signed() == -1, "as assembly says it");
+
 /// The area that this thread's sections use.
 ///
 /// It is the same one for as long as the thread runs, so the compiler may compute the
 /// address once for many sections, as it does for every thread-local: a function in the
 /// midst of which the stack moves to another thread is not a function of Rust.
 ///
-/// In a handler, or just after one, it may be nobody's. A section of a thread that is not registered is
-/// unprotected until it has loaded `cpu_id`, and must find that negative. So a handler that
-/// interrupts it there may not register the area, and has to find out: it is armed then
-/// (who is refused disarms it), and sections of the handler, that would arm it for
-/// themselves, use an area that nobody registers. See `own::enter`. (So a handler may not
-/// switch to another stack and go on there, either.)
+/// Sections do not ask whether it is registered: an area of our own that is not says so
+/// where they look for their id ([`NO_ID`]), and is refused. In libc's a thread that is not
+/// registered reads id 0. But libc registers a thread before the thread runs anything of
+/// ours, and never takes that back, so it is enough to look here, where the address is
+/// computed: a thread that libc does not know is given nobody's area.
+///
+/// In a handler, or just after one, it may be nobody's, too. A section of a thread that is
+/// not registered is unprotected until it has looked for its id, and must find none. So a
+/// handler that interrupts it there may not register the area, and has to find out: it is
+/// armed then (who is refused disarms it), and sections of the handler, that would arm it
+/// for themselves, use an area that nobody registers. See `own::enter`. (So a handler may
+/// not switch to another stack and go on there, either.)
 #[inline(always)]
 pub(crate) fn thread_area() -> *mut Area {
     let area;
@@ -84,17 +112,44 @@ pub(crate) fn thread_area() -> *mut Area {
             "add {area}, qword ptr fs:[0]",
             "cmp dword ptr [{area} + {cpu_id}], 0",
             "jge 2f",
-            "cmp qword ptr [{area} + {rseq_cs}], 0",
-            "je 2f",
-            concat!("lea {area}, [rip + ", symbol!("nobodys_area"), "]"),
+            unregistered!(),
             "2:",
             area = out(reg) area,
             cpu_id = const offset_of!(Area, cpu_id),
+            mm_cid = const offset_of!(Area, mm_cid),
             rseq_cs = const offset_of!(Area, rseq_cs),
             options(pure, nomem, nostack),
         );
     }
     area
+}
+
+/// The same, and whether the thread is known to be registered as long as it runs: libc did
+/// it. A section without an id asks otherwise.
+#[inline(always)]
+pub(crate) fn known_area() -> (*mut Area, bool) {
+    let (area, known): (_, isize);
+    // SAFETY: as above.
+    unsafe {
+        asm!(
+            concat!("mov {known}, qword ptr [rip + ", symbol!("area_distance"), "]"),
+            concat!("mov {area}, qword ptr [rip + ", symbol!("own_area"), "@gottpoff]"),
+            "add {area}, {known}",
+            "add {area}, qword ptr fs:[0]",
+            "cmp dword ptr [{area} + {cpu_id}], 0",
+            "jge 2f",
+            "xor {known:e}, {known:e}",
+            unregistered!(),
+            "2:",
+            area = out(reg) area,
+            known = out(reg) known,
+            cpu_id = const offset_of!(Area, cpu_id),
+            mm_cid = const offset_of!(Area, mm_cid),
+            rseq_cs = const offset_of!(Area, rseq_cs),
+            options(pure, nomem, nostack),
+        );
+    }
+    (area, known != 0)
 }
 
 /// Has the area's address in a register, whatever comes.
