@@ -178,9 +178,26 @@ fn threads_that_libc_did_not_register_touch_nothing() {
     apart(|| {
         if has_sections() {
             assert!(testing::unregister_thread(), "could not unregister");
-            apart(|| all_refuse(u32::MAX, Refusal::NotRegistered));
+            apart(|| {
+                all_refuse(u32::MAX, Refusal::NotRegistered);
+                none_follows();
+            });
         }
     });
+}
+
+/// Nor is a pointer followed.
+fn none_follows() {
+    let memory = Memory::forbidden();
+    let pointer = AtomicPtr::new(memory.word.cast());
+    let mut target = 0_u64;
+    // SAFETY: neither touches the memory, or the test dies.
+    unsafe {
+        let loaded = section::load_through(&pointer);
+        assert_eq!(loaded, Err(Refusal::NotRegistered));
+        let copied = section::copy_through(&pointer, (&raw mut target).cast(), 8);
+        assert_eq!(copied, Err(Refusal::NotRegistered));
+    }
 }
 
 /// A function that has run sections may know where its area stands.
@@ -197,6 +214,7 @@ fn threads_that_leave_within_a_function_touch_nothing() {
 
 fn leave_in_between(mm_cid: bool) {
     const ROUNDS: u64 = 3;
+    section::anchor();
     let word = AtomicU64::new(7);
     let pointer = AtomicPtr::new(word.as_ptr().cast());
     let stripes = Stripes::new();
