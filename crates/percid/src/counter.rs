@@ -24,7 +24,7 @@ use crate::scope::{Process, Scope, Shard};
 ///
 /// # Cost
 ///
-/// `inc` and `add`: one section, which is five loads and two plain stores, no
+/// `inc` and `add`: one section, which is four loads and two plain stores, no
 /// atomic read-modify-write and no fence. `sum` and `take`: one load for each
 /// active cid; `take` one read-modify-write more.
 ///

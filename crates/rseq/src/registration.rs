@@ -214,6 +214,10 @@ pub(crate) mod testing {
 
     /// Takes the calling thread's registration away, whoever made it, as a
     /// thread would look that libc could not register. False if there is none.
+    ///
+    /// A function that has followed pointers in sections before
+    /// ([`load_through`](crate::section::load_through)) does not do so afterwards: nobody
+    /// but tests takes away what libc has registered.
     #[must_use]
     pub fn unregister_thread() -> bool {
         match super::registration() {

@@ -40,7 +40,7 @@ use crate::scope::{Process, Scope};
 ///
 /// # Cost
 ///
-/// `get`, `put` and the `try_` functions: one section, which is four loads and two plain
+/// `get`, `put` and the `try_` functions: one section, which is three loads and two plain
 /// stores, no atomic read-modify-write and no fence. `kill` and `switch_to_atomic`: one
 /// fence of the whole process, 0.3 to 11 microseconds, and one load for each active cid.
 /// Once killed, one read-modify-write each.

@@ -1,19 +1,18 @@
 //! The contract of the sections, and the bodies that implement it.
 //!
-//! Every operation has this shape. `area` is the thread's rseq area, libc's or our own,
-//! whose `cpu_id` is negative as long as it is not registered; `word` is an address in
-//! stripe 0, divided by 8.
+//! Every operation has this shape. `area` is the thread's rseq area, libc's or our own. As
+//! long as it is not registered its `cpu_id` is negative, and its `mm_cid`, where it is
+//! ours, is all ones; `word` is an address in stripe 0, divided by 8.
 //!
 //! ```text
 //! area = thread pointer + AREA              // once for many sections of a function
+//! if area.cpu_id < 0 and (area.mm_cid != -1 or area.rseq_cs != 0): area = nobody's
 //! area.rseq_cs = &descriptor                // arms the section
 //! start:
-//!   by mm_cid:  if area.cpu_id < 0          -> refused
-//!               id = area.mm_cid
-//!   placed:     if area.cpu_id < 0          -> refused
-//!               id = area.mm_cid; h = *at (acquire)
+//!   by mm_cid:  id = area.mm_cid            // all ones is above any limit
+//!   placed:     id = area.mm_cid; h = *at (acquire)
 //!               limit = low half of h; word += high half of h
-//!   by cpu_id:  id = area.cpu_id            // negative is above any limit
+//!   by cpu_id:  id = area.cpu_id            // and so is what is negative
 //!   these:      if id >= *limit (unsigned)  -> refused   // by mm_cid: acquire
 //!   by table:   if area.cpu_id >= SLOTS (unsigned, so negative too) -> refused
 //!               id = table[area.cpu_id] - 1 // of 32 bits, signed
@@ -57,8 +56,10 @@
 //! | `copy_out` | `target[..bytes] = w[..bytes]` |
 //!
 //! Two operations have no id, no limit and no stripes: `w` is the pointer itself. A thread
-//! that is not registered is refused. An address with [`NOWHERE`] in it leads nowhere; as
-//! each status has that bit, too, `load_through` asks for it once, after the section:
+//! that is not registered is refused; they ask by themselves, `if area.cpu_id < 0`, unless
+//! libc registers threads and the area was found to be registered when its address was
+//! computed. An address with [`NOWHERE`] in it leads nowhere; as each status has that bit,
+//! too, `load_through` asks for it once, after the section:
 //!
 //! | operation | body |
 //! | --- | --- |
@@ -74,11 +75,15 @@
 //!
 //! - Between `start` and `post_commit` there is no call, no spill and no stack;
 //!   the commit is one instruction and the last of the section.
-//! - Registration and limit are checked inside, every time. A thread that is not
-//!   registered reads id 0 and would commit unprotected; an id that the kernel gives can
+//! - The id is compared with the limit inside, every time: an id that the kernel gives can
 //!   exceed what was mapped. (A table's cannot: who puts one in a slot has opened its
-//!   stripe. But its CPU number can.) Which of the two it was is found out afterwards,
-//!   in `refused`.
+//!   stripe. But its CPU number can.) The same comparison refuses a thread that is not
+//!   registered, which would commit unprotected: in an area of our own it has no id. In
+//!   libc's it may read id 0. But libc registers each of its threads before that runs
+//!   anything else, ends the process if the kernel refuses, and never unregisters one; so
+//!   a thread that has an area of libc's and is not registered was not made by it, or made
+//!   by such a thread, and that does not change while a function runs: it is given nobody's
+//!   area. Which of the two it was is found out afterwards, in `refused`.
 //! - What is stored before the commit is out of everybody's reach until then.
 //! - Every register that a restart needs is an input, and inputs are not
 //!   changed. An operation is restarted by its caller, so there is nothing else.

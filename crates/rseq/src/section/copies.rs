@@ -92,7 +92,7 @@ pub fn nowhere() -> *mut u8 {
 ///
 /// # Cost
 ///
-/// Three loads and a plain store. Whether it leads [nowhere] is asked together with whether
+/// Two loads and a plain store, and one load more where percid registers threads. Whether it leads [nowhere] is asked together with whether
 /// the section was refused.
 ///
 /// # Errors

@@ -70,10 +70,10 @@
 //!
 //! # Cost
 //!
-//! An increment is four loads (registration, id, limit, the word) and two plain stores
-//! (the section's descriptor and the word); no atomic read-modify-write, no fence. Where
-//! the thread's area stands is computed once for all sections of a function: two loads.
-//! About two and a half times an increment of a thread-local.
+//! An increment is three loads (id, limit, the word) and two plain stores (the section's
+//! descriptor and the word); no atomic read-modify-write, no fence. Where the thread's area
+//! stands, and whether it is registered, is found out once for all sections of a function:
+//! three loads. About twice an increment of a thread-local.
 //!
 //! # Memory model
 //!
@@ -119,7 +119,7 @@ pub const SUPPORTED: bool = arch::SUPPORTED;
 ///
 /// Compilers take such a computation out of a loop if every turn of it begins with it. So
 /// a function whose section stands behind a condition calls this first. It is no
-/// instruction by itself, and forgetting it costs two loads for each section.
+/// instruction by itself, and forgetting it costs three loads for each section.
 ///
 /// ```
 /// # use core::sync::atomic::AtomicU32;

@@ -88,7 +88,7 @@ use stripe::{Chosen, FIRST, WORDS};
 ///
 /// # Cost
 ///
-/// `enter` is one section: five loads and two plain stores, no read-modify-write and no
+/// `enter` is one section: four loads and two plain stores, no read-modify-write and no
 /// fence. Leaving is one store. A cid has eight seats; a reader that finds them taken, by
 /// guards that are held across waits, counts itself instead, which is two
 /// read-modify-writes and a fence. Neither depends on the number of threads or tasks.
