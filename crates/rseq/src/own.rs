@@ -131,7 +131,8 @@ fn refusal(errno: i32) -> RegistrationError {
 /// Whether it was registered. From then on it says that it is not, and sections of this
 /// thread fall back.
 pub(crate) fn unregister(area: *mut Area, size: u32) -> bool {
-    // The kernel leaves id 0 behind, under which no handler's section may commit.
+    // The kernel leaves id 0 behind, and the field is ours only until a handler registers the
+    // area again.
     let _blocked = Blocked::all();
     let done = rseq(area, size, RSEQ_FLAG_UNREGISTER).is_ok();
     if done {
