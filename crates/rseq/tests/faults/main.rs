@@ -12,6 +12,7 @@ mod forks;
 mod handlers;
 mod host;
 mod ids;
+mod leaving;
 mod limits;
 mod operations;
 mod partly;
