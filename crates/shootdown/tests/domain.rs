@@ -3,8 +3,8 @@
 mod support;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use percid_shootdown::{Bound, Brand, Global, Guard, ReclaimDomain, Reclaimer};
@@ -219,6 +219,34 @@ fn a_reclaimer_destroys_when_nobody_calls() {
         std::thread::sleep(Duration::from_millis(1));
     }
     drop(reclaimer);
+}
+
+/// What is retired may own the thread that will destroy it.
+#[test]
+fn a_reclaimer_may_be_dropped_by_itself() {
+    struct Service(Option<Reclaimer>, mpsc::Sender<bool>);
+
+    impl Drop for Service {
+        fn drop(&mut self) {
+            let stopped = catch_unwind(AssertUnwindSafe(|| drop(self.0.take())));
+            let _ = self.1.send(stopped.is_ok());
+        }
+    }
+
+    let domain = Arc::new(ReclaimDomain::new());
+    let reclaimer =
+        Reclaimer::start(Arc::clone(&domain), Duration::from_millis(1)).expect("a thread to start");
+    let (stopped, is_stopped) = mpsc::channel();
+    let service = Box::into_raw(Box::new(Service(Some(reclaimer), stopped)));
+    unsafe fn destroy(service: *mut u8) {
+        // SAFETY: the box that was retired, once.
+        drop(unsafe { Box::from_raw(service.cast::<Service>()) });
+    }
+    let guard = domain.enter();
+    // SAFETY: never linked, once, and it may be dropped by any thread.
+    unsafe { domain.retire_with(service.cast(), destroy) };
+    drop(guard);
+    assert_eq!(is_stopped.recv(), Ok(true));
 }
 
 #[test]

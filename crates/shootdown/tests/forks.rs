@@ -8,16 +8,19 @@ mod child;
 mod seccomp;
 mod support;
 
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use child::in_child;
+use nix::sys::resource::{Resource, setrlimit};
 use percid::{Domain, Scope};
 use percid_rseq::membarrier;
-use percid_shootdown::{CopyCell, ReclaimDomain};
+use percid_shootdown::{CopyCell, ReclaimDomain, Reclaimer};
 use seccomp::{Fate, catch, forbid};
-use support::{Destroyed, retire};
+use support::{Destroyed, retire, storm};
 
 fn in_a_domain() -> ReclaimDomain<Domain> {
     let ids = Domain::builder().build().expect("a domain");
@@ -87,6 +90,30 @@ fn a_guard_of_another_thread_holds_everything_up_in_the_child() {
         });
         drop(leave);
     });
+}
+
+/// The thread is the parent's: the child neither waits for it nor ends it.
+#[test]
+fn a_reclaimer_is_its_parents() {
+    let domain = Arc::new(ReclaimDomain::new());
+    let destroyed = Destroyed::new();
+    let start = || Reclaimer::start(Arc::clone(&domain), Duration::from_millis(1));
+    let mut reclaimer = Some(start().expect("a thread to start"));
+    in_child(|| {
+        drop(reclaimer.take());
+        let own = start().expect("a thread to start");
+        retire(&domain, &destroyed, 3);
+        while destroyed.count() < 3 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        drop(own);
+        true
+    });
+    retire(&domain, &destroyed, 3);
+    while destroyed.count() < 3 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    drop(reclaimer);
 }
 
 /// Forks while other threads are anywhere in the slow paths: the child finds no lock held.
@@ -180,4 +207,44 @@ fn without_a_fence_everything_works() {
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}");
     assert!(said.contains("3 passed"), "{said}");
+}
+
+/// Where there is no memory for seats, all readers count themselves in the same words.
+#[test]
+fn without_memory_everybody_counts() {
+    const ADDRESS_SPACE: u64 = 192 << 20;
+    if std::env::var_os("PERCID_TEST_INSIDE").is_none() {
+        let this = std::env::current_exe().expect("the path of this test");
+        let mut command = Command::new(this);
+        command
+            .env("PERCID_TEST_INSIDE", "1")
+            .env("MALLOC_ARENA_MAX", "1")
+            .args(["--exact", "without_memory_everybody_counts", "--nocapture"]);
+        let limit = || setrlimit(Resource::RLIMIT_AS, ADDRESS_SPACE, ADDRESS_SPACE);
+        // SAFETY: one system call, in a child that is about to exec.
+        unsafe { command.pre_exec(move || Ok(limit()?)) };
+        let output = command.output().expect("this test, once more");
+        let said = String::from_utf8_lossy(&output.stderr);
+        return assert!(output.status.success(), "{said}");
+    }
+    assert!(ReclaimDomain::try_new().is_err(), "there is memory");
+    let (domain, other) = (ReclaimDomain::new(), ReclaimDomain::new());
+    let destroyed = Destroyed::new();
+    let guards: Vec<_> = (0..20).map(|_| domain.enter()).collect();
+    retire(&domain, &destroyed, 10);
+    (0..10).for_each(|_| domain.flush());
+    let stats = domain.stats();
+    assert_eq!((stats.holding, stats.unfreed), (20, 10));
+    assert!(domain.is_entered_by(&guards[0]) && !other.is_entered_by(&guards[0]));
+    other.synchronize();
+    drop(guards);
+    domain.barrier();
+    assert_eq!(destroyed.count(), 10);
+    storm(&domain, || ());
+    let cell = CopyCell::new(1);
+    assert_eq!((cell.read(), cell.read_counted()), (1, 1));
+    assert_eq!(
+        (cell.replace(2), cell.read(), cell.read_counted()),
+        (1, 2, 2)
+    );
 }

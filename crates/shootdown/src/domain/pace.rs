@@ -6,11 +6,11 @@
 //! about a thousand objects: with bags of half the size two threads that only replace took a
 //! fifth longer, for the fences; what gathers behind the lock costs more than they do.
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::OnceLock;
+use core::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use super::stripe::CAPACITY;
+use crate::fork_lock::ForkLock;
 
 const SHORT: Duration = Duration::from_micros(250);
 const LONG: Duration = Duration::from_millis(4);
@@ -26,15 +26,15 @@ const _: () = assert!(LEAST <= MOST);
 pub(super) struct Pace {
     /// Words to gather in a bag.
     batch: AtomicU32,
-    /// When the last grace period of this pace began, in nanoseconds since some moment.
-    last: AtomicU64,
+    /// When it was set last.
+    last: ForkLock<Option<Instant>>,
 }
 
 impl Pace {
     pub(super) const fn new() -> Pace {
         Pace {
             batch: AtomicU32::new(0),
-            last: AtomicU64::new(0),
+            last: ForkLock::new(None),
         }
     }
 
@@ -45,14 +45,17 @@ impl Pace {
         self.batch.load(Ordering::Relaxed)
     }
 
-    /// A bag is full, so that a grace period begins, or is looked after: sets the pace.
+    /// A bag is full, so that a grace period begins, or is looked after: sets the pace,
+    /// unless another thread is about to.
     pub(super) fn note(&self) {
+        let Some(mut last) = self.last.try_lock() else {
+            return;
+        };
+        let now = Instant::now();
+        let past = last.map_or(Duration::MAX, |last| now.duration_since(last));
         let batch = self.batch.load(Ordering::Relaxed);
-        let now = nanoseconds();
-        let past = Duration::from_nanos(now.saturating_sub(self.last.load(Ordering::Relaxed)));
-        let next = next(batch, past);
-        self.batch.store(next, Ordering::Relaxed);
-        self.last.store(now, Ordering::Relaxed);
+        self.batch.store(next(batch, past), Ordering::Relaxed);
+        *last = Some(now);
     }
 }
 
@@ -64,11 +67,6 @@ fn next(batch: u32, past: Duration) -> u32 {
         _ if past > LONG => batch / 4 * 2,
         _ => batch,
     }
-}
-
-fn nanoseconds() -> u64 {
-    static START: OnceLock<Instant> = OnceLock::new();
-    START.get_or_init(Instant::now).elapsed().as_nanos() as u64
 }
 
 #[cfg(test)]
@@ -92,5 +90,15 @@ mod tests {
             batch = shrunk;
         }
         assert_eq!(batch, 0);
+    }
+
+    /// A child of `fork` may find that a thread, which it does not have, was at it.
+    #[test]
+    fn the_pace_is_set_again_in_a_child() {
+        let pace = Pace::new();
+        pace.last.hold_as_an_ancestor();
+        pace.note();
+        pace.note();
+        assert_eq!(pace.capacity(), LEAST);
     }
 }

@@ -14,7 +14,8 @@ use super::ReclaimDomain;
 /// A thread that flushes a domain every so often: with it, *drop runs within about two such
 /// periods of the last reader's leaving*, also where nobody retires any more.
 ///
-/// No domain has one unless it is asked for. It stops when this is dropped.
+/// No domain has one unless it is asked for. It stops when this is dropped, which waits for
+/// it, unless it drops this itself: in a destructor of what was retired.
 ///
 /// ```
 /// use std::time::Duration;
@@ -78,7 +79,10 @@ impl Drop for Reclaimer {
             return;
         }
         drop(self.stop.take());
-        if let Some(Err(panic)) = self.thread.take().map(JoinHandle::join)
+        let thread = self.thread.take();
+        // In a destructor that it runs itself, it is not to wait for itself.
+        let another = thread.filter(|thread| thread.thread().id() != std::thread::current().id());
+        if let Some(Err(panic)) = another.map(JoinHandle::join)
             && !std::thread::panicking()
         {
             std::panic::resume_unwind(panic);
