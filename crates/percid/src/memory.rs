@@ -11,7 +11,7 @@ use percid_rseq::Preserved;
 use crate::os;
 
 /// The least that is opened at once: at least a page, wherever this runs.
-const GRANULE: usize = 64 << 10;
+pub(crate) const GRANULE: usize = 64 << 10;
 
 /// The most that is opened at once.
 const STEP: usize = 64 << 20;

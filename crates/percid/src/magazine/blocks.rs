@@ -2,16 +2,17 @@
 //!
 //! | a block is | who may touch its words |
 //! | --- | --- |
-//! | in the stack of empty ones, or never used | nobody |
+//! | in the stack of empty ones, retired, or never used | nobody |
 //! | taken | the thread that took it |
 //! | in a stack of full ones | nobody |
 //!
-//! Taking one is popping it, or raising `fresh`; both hand it to one thread. A thread that
-//! dies or forks away with one in hand loses it: 512 bytes, and what was in it.
+//! Taking one is popping it, clearing its bit, or raising `fresh`; each hands it to one
+//! thread. A thread that dies or forks away with one in hand loses it: 512 bytes, and what was
+//! in it.
 //!
-//! The memory of all of them goes back at once, when all are empty: `fresh` is raised to
-//! [`CLOSED`], which keeps anybody from taking one, the pages are given back, and numbers
-//! begin anew. A pop that still holds an old head reads a zero for its link then, and its
+//! A block that is not needed any more is *retired*: a bit for each stands for it. Who finds
+//! that all 64 blocks of a word are retired takes them, gives their 32 KiB back, and retires
+//! them again. A pop that still holds an old head reads a zero for its link then, and its
 //! exchange fails by the tag.
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -27,9 +28,6 @@ const BYTES: usize = WORDS * 8;
 const LINK: usize = 0;
 const COUNT: usize = 1;
 
-/// `fresh` while memory is given back.
-const CLOSED: u32 = u32::MAX;
-
 /// Address space for blocks; less where the system has less.
 #[cfg(target_pointer_width = "64")]
 const RESERVED: usize = 4 << 30;
@@ -44,6 +42,10 @@ pub(super) struct Blocks {
     empty: Stack,
     /// Blocks that were ever used; the numbers below this, plus one.
     fresh: AtomicU32,
+    /// A bit for each block.
+    retired: Region,
+    /// How many are retired, about.
+    idle: AtomicU32,
 }
 
 /// A block that is the caller's.
@@ -59,6 +61,8 @@ impl Blocks {
             region: Region::new(),
             empty: Stack::new(),
             fresh: AtomicU32::new(0),
+            retired: Region::new(),
+            idle: AtomicU32::new(0),
         }
     }
 
@@ -67,9 +71,11 @@ impl Blocks {
         if let Some(number) = self.empty.pop(|number| self.link(number)) {
             return Some(self.block(number));
         }
+        if let Some(number) = self.take_retired() {
+            return Some(self.block(number));
+        }
         let place = self.region.reserve(RESERVED, LEAST, 1).ok()?;
-        // Ordering: Relaxed. The number is all that is handed over; `reset` says why not
-        // more.
+        // Ordering: Relaxed. The number is all that is handed over.
         let mut fresh = self.fresh.load(Ordering::Relaxed);
         loop {
             if fresh as usize >= place.bytes / BYTES {
@@ -79,7 +85,7 @@ impl Blocks {
             match self.fresh.compare_exchange_weak(
                 fresh,
                 fresh + 1,
-                Ordering::Acquire,
+                Ordering::Relaxed,
                 Ordering::Relaxed,
             ) {
                 Ok(_) => return Some(self.block(fresh + 1)),
@@ -105,46 +111,73 @@ impl Blocks {
         Some(self.block(number))
     }
 
-    /// Takes all blocks of a stack of full ones, one by one.
-    pub(super) fn take_all(&self, stack: &Stack) -> Chain<'_> {
-        Chain {
-            blocks: self,
-            next: stack.take_all(),
+    /// Gives a block back that is not going to be needed soon, and with it the memory of its
+    /// neighbours, if they are not needed either.
+    pub(super) fn retire(&self, mut block: Block<'_>) {
+        let at = block.number as usize - 1;
+        let Some(word) = self.retired_word(at / 64) else {
+            return self.give_back(block);
+        };
+        block.set_count(0);
+        // Ordering: Release pairs with the Acquire of who takes it, here or in
+        // `take_retired`: all that was done with the block is done.
+        let retired = word.fetch_or(1 << (at % 64), Ordering::Release) | 1 << (at % 64);
+        self.idle.fetch_add(1, Ordering::Relaxed);
+        if retired == u64::MAX
+            && let Some(place) = self.region.place()
+            && word
+                .compare_exchange(u64::MAX, 0, Ordering::Acquire, Ordering::Relaxed)
+                .is_ok()
+        {
+            // SAFETY: opened for these blocks, for they were all used, and all are this
+            // thread's.
+            unsafe { Region::discard(place.base + at / 64 * 64 * BYTES, 64 * BYTES) };
+            // Ordering: Release, as above: the pages are given back before anybody writes.
+            word.fetch_or(u64::MAX, Ordering::Release);
         }
     }
 
-    /// Gives all memory of blocks back, if all of them are empty; how many bytes that was.
-    /// One thread at a time.
-    pub(super) fn reset(&self) -> usize {
-        let mut idle = 0;
-        let first = self.empty.take_all();
-        let mut last = first;
-        let mut next = first;
-        while next != NONE {
-            idle += 1;
-            last = next;
-            next = self.link(next).load(Ordering::Relaxed) as u32;
+    /// Retires all that are empty.
+    pub(super) fn retire_empty(&self) {
+        // No more than there are now: another thread may give some back meanwhile.
+        for _ in 0..self.fresh.load(Ordering::Relaxed) {
+            let Some(number) = self.empty.pop(|number| self.link(number)) else {
+                break;
+            };
+            self.retire(self.block(number));
         }
-        if first == NONE {
-            return 0;
+    }
+
+    /// A block that was retired, of those with the lowest numbers.
+    fn take_retired(&self) -> Option<u32> {
+        // Ordering: Relaxed. A hint: at worst there is one more fresh block.
+        if self.idle.load(Ordering::Relaxed) == 0 {
+            return None;
         }
-        // All that there ever were are in hand, and while it is closed nobody takes more.
-        let closed =
-            self.fresh
-                .compare_exchange(idle, CLOSED, Ordering::Acquire, Ordering::Relaxed);
-        if closed.is_err() {
-            self.empty.push_chain(first, self.link(last));
-            return 0;
+        let words = self.fresh.load(Ordering::Relaxed).div_ceil(64);
+        for at in 0..words {
+            let word = self.retired_word(at as usize)?;
+            let mut seen = word.load(Ordering::Relaxed);
+            while seen != 0 {
+                let bit = seen & seen.wrapping_neg();
+                // Ordering: Acquire, as `retire` says.
+                seen = word.fetch_and(!bit, Ordering::Acquire);
+                if seen & bit != 0 {
+                    self.idle.fetch_sub(1, Ordering::Relaxed);
+                    return Some(at * 64 + bit.trailing_zeros() + 1);
+                }
+            }
         }
-        let bytes = idle as usize * BYTES;
-        if let Some(place) = self.region.place() {
-            // SAFETY: opened for these blocks, and nobody has one.
-            unsafe { Region::discard(place.base, bytes) };
-        }
-        // Ordering: Release pairs with the Acquire of `take`: the pages are given back
-        // before anybody writes to them again.
-        self.fresh.store(0, Ordering::Release);
-        bytes
+        None
+    }
+
+    /// The bits of 64 blocks; `None` if there is no memory for them.
+    fn retired_word(&self, at: usize) -> Option<&AtomicU64> {
+        let bytes = RESERVED / BYTES / 8;
+        let place = self.retired.reserve(bytes, bytes, 1).ok()?;
+        self.retired.open(place, (at + 1) * 8).ok()?;
+        // SAFETY: opened just now; it stays mapped as long as this, and all access is atomic.
+        Some(unsafe { &*core::ptr::with_exposed_provenance(place.base + at * 8) })
     }
 
     fn block(&self, number: u32) -> Block<'_> {
@@ -190,10 +223,6 @@ impl Block<'_> {
         self.words[2 + at].load(Ordering::Relaxed)
     }
 
-    pub(super) fn set_item(&mut self, at: usize, item: u64) {
-        self.words[2 + at].store(item, Ordering::Relaxed);
-    }
-
     /// Adds an item, if there is room for one.
     pub(super) fn add(&mut self, item: u64) -> bool {
         let count = self.count();
@@ -221,35 +250,6 @@ impl Block<'_> {
     }
 }
 
-/// Blocks that the caller has taken.
-pub(super) struct Chain<'a> {
-    blocks: &'a Blocks,
-    next: u32,
-}
-
-impl<'a> Chain<'a> {
-    /// The blocks, for who only looks: they stay those of this chain.
-    pub(super) fn again(&self) -> Chain<'a> {
-        Chain {
-            blocks: self.blocks,
-            next: self.next,
-        }
-    }
-}
-
-impl<'a> Iterator for Chain<'a> {
-    type Item = Block<'a>;
-
-    fn next(&mut self) -> Option<Block<'a>> {
-        if self.next == NONE {
-            return None;
-        }
-        let block = self.blocks.block(self.next);
-        self.next = block.words[LINK].load(Ordering::Relaxed) as u32;
-        Some(block)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -270,14 +270,37 @@ mod tests {
             (block.remove(), block.remove(), block.remove()),
             (Some(63), Some(62), None)
         );
-        assert_eq!(blocks.reset(), 0, "two are full and one in hand");
         blocks.give_back(block);
-        assert_eq!(blocks.reset(), 0, "two are full");
-        for block in blocks.take_all(&full) {
+        for block in [(); 2].map(|()| blocks.pop(&full).unwrap()) {
             blocks.give_back(block);
         }
-        assert_eq!(blocks.reset(), 3 * BYTES);
-        assert_eq!(blocks.reset(), 0);
-        assert_eq!(blocks.take().unwrap().number, 1);
+        assert!(blocks.pop(&full).is_none());
+        assert_eq!(blocks.take().unwrap().number, 1, "the last is used first");
+    }
+
+    #[test]
+    fn retired_blocks_give_their_memory_back_and_are_used_again() {
+        let blocks = Blocks::new();
+        let mut all: Vec<_> = (0..130).map(|_| blocks.take().unwrap()).collect();
+        for block in &mut all {
+            assert!(block.add(7));
+        }
+        let last = all.pop().unwrap();
+        all.into_iter().for_each(|block| blocks.retire(block));
+        assert_eq!(blocks.idle.load(Ordering::Relaxed), 129);
+        // Two words' blocks are zero, the third word's keep what is theirs.
+        for (number, items) in [(1, 0), (64, 0), (65, 0), (128, 0), (129, 7)] {
+            assert_eq!(blocks.block(number).item(0), items, "block {number}");
+        }
+        assert_eq!(last.item(0), 7);
+        let again: Vec<_> = (0..129).map(|_| blocks.take().unwrap().number).collect();
+        assert!(
+            again.iter().copied().eq(1..=129),
+            "each once, low ones first"
+        );
+        assert_eq!(blocks.take().unwrap().number, 131);
+        blocks.give_back(last);
+        blocks.retire_empty();
+        assert_eq!(blocks.take().unwrap().number, 130);
     }
 }

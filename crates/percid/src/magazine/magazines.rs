@@ -4,9 +4,8 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use percid_rseq::portable;
 
-use super::Stack;
-use super::blocks::Blocks;
 use super::control::Control;
+use super::depot::Depot;
 use super::stripe::{self, Magazine, Pop, Push, Way};
 use crate::room::Room;
 use crate::scope::{Process, Scope};
@@ -16,14 +15,11 @@ pub(crate) const LARGEST: u32 = 1024 - stripe::BESIDE as u32;
 
 /// Where words come from, and go to, when magazines and depot cannot help.
 pub(crate) trait Source {
-    /// New words; how many. `grow`: whether memory may be asked for.
+    /// Words that were kept, or new ones; how many. `grow`: whether memory may be asked for.
     fn fresh(&self, room: &mut [u64], grow: bool) -> usize;
 
     /// A word that has no place anywhere.
     fn keep(&self, word: u64);
-
-    /// One that was kept.
-    fn kept(&self) -> Option<u64>;
 }
 
 /// Words, cached per cid.
@@ -33,12 +29,6 @@ pub(crate) struct Magazines<S: Scope = Process> {
     pub(super) least: AtomicU32,
     pub(super) most: AtomicU32,
     pub(super) depot: Depot,
-}
-
-/// What all cids share.
-pub(super) struct Depot {
-    pub(super) blocks: Blocks,
-    pub(super) full: Stack,
     pub(super) control: Control,
     /// When cached words were last taken from other cids for want of new ones.
     pub(super) stolen_at: AtomicU64,
@@ -66,13 +56,10 @@ impl<S: Scope> Magazines<S> {
             room,
             least: AtomicU32::new(least),
             most: AtomicU32::new(most),
-            depot: Depot {
-                blocks: Blocks::new(),
-                full: Stack::new(),
-                control: Control::new(),
-                stolen_at: AtomicU64::new(0),
-                swept_at: AtomicU64::new(0),
-            },
+            depot: Depot::new(),
+            control: Control::new(),
+            stolen_at: AtomicU64::new(0),
+            swept_at: AtomicU64::new(0),
         }
     }
 

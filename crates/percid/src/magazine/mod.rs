@@ -38,7 +38,11 @@ mod blocks;
 #[cfg(all(test, target_os = "linux", not(loom)))]
 mod checker;
 #[cfg(not(loom))]
+mod clock;
+#[cfg(not(loom))]
 mod control;
+#[cfg(not(loom))]
+mod depot;
 #[cfg(not(loom))]
 mod magazines;
 #[cfg(not(loom))]
@@ -48,6 +52,8 @@ mod stripe;
 #[cfg(not(loom))]
 mod trade;
 
+#[cfg(not(loom))]
+pub(crate) use self::clock::{is_over, now};
 #[cfg(not(loom))]
 pub(crate) use self::control::{Control, Holding};
 #[cfg(not(loom))]

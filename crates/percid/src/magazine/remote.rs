@@ -8,13 +8,14 @@ use percid_cid::fence;
 use percid_rseq::membarrier::BarrierError;
 use percid_rseq::portable::TOP;
 
-use super::blocks::{Block, Chain, ITEMS};
+use super::blocks::ITEMS;
+use super::clock::{is_over, now};
 use super::control::Holding;
 use super::stripe::{
     BESIDE, CLOSING, FLUSHES, HEADER, Magazine, REFILLS, SEEN, SEEN_AT, SLOTS, STATE, STOPPED, Way,
     is_stopped,
 };
-use super::trade::{keep_all, now};
+use super::trade::keep_all;
 use super::{Magazines, Source};
 use crate::scope::Scope;
 
@@ -83,19 +84,19 @@ impl<S: Scope> Magazines<S> {
         which: impl Fn(&CidStats) -> bool,
         source: &dyn Source,
     ) -> Result<Taken, RemoteError> {
-        let held = self.depot.control.try_hold().ok_or(RemoteError::Busy)?;
+        let held = self.control.try_hold().ok_or(RemoteError::Busy)?;
         self.take(&held, which, After::Open, source)
     }
 
     /// Takes the words of a cid's magazine and keeps it closed.
     pub(crate) fn stop(&self, cid: u32, source: &dyn Source) -> Result<Taken, RemoteError> {
-        let held = self.depot.control.try_hold().ok_or(RemoteError::Busy)?;
+        let held = self.control.try_hold().ok_or(RemoteError::Busy)?;
         self.take(&held, |it| it.cid == Some(cid), After::Stopped, source)
     }
 
     /// Lets a cid's magazine be opened again.
     pub(crate) fn start(&self, cid: u32) -> Result<(), RemoteError> {
-        let _held = self.depot.control.try_hold().ok_or(RemoteError::Busy)?;
+        let _held = self.control.try_hold().ok_or(RemoteError::Busy)?;
         for it in self.magazines().filter(|it| it.cid == Some(cid)) {
             it.control(STATE).store(0, Ordering::Relaxed);
         }
@@ -108,9 +109,9 @@ impl<S: Scope> Magazines<S> {
         age: Duration,
         source: &dyn Source,
     ) -> Result<Taken, RemoteError> {
-        let held = self.depot.control.try_hold().ok_or(RemoteError::Busy)?;
+        let held = self.control.try_hold().ok_or(RemoteError::Busy)?;
         let (now, age) = (now(), age.as_nanos() as u64);
-        self.depot.swept_at.store(now, Ordering::Relaxed);
+        self.swept_at.store(now, Ordering::Relaxed);
         // Ordering: Relaxed. Only who holds control reads and writes these.
         for it in self.magazines() {
             let stamp = it.stamp();
@@ -126,8 +127,7 @@ impl<S: Scope> Magazines<S> {
 
     /// Whether it is time for [`drain_idle`](Self::drain_idle).
     pub(crate) fn is_due(&self, period: Duration) -> bool {
-        let before = self.depot.swept_at.load(Ordering::Relaxed);
-        now().saturating_sub(before) >= period.as_nanos() as u64
+        is_over(&self.swept_at, period)
     }
 
     /// Changes what magazines may hold, up to what there is room for.
@@ -137,7 +137,7 @@ impl<S: Scope> Magazines<S> {
         most: u32,
         source: &dyn Source,
     ) -> Result<(), RemoteError> {
-        let held = self.depot.control.try_hold().ok_or(RemoteError::Busy)?;
+        let held = self.control.try_hold().ok_or(RemoteError::Busy)?;
         let room = self.room.len() - BESIDE as u32;
         if room == 0 {
             return Ok(());
@@ -160,18 +160,28 @@ impl<S: Scope> Magazines<S> {
         self.magazines().map(stats)
     }
 
-    /// Everything in the depot.
-    pub(crate) fn take_depot(&self) -> TakenDepot<'_, S> {
-        TakenDepot {
-            magazines: self,
-            chain: self.depot.blocks.take_all(&self.depot.full),
+    /// What nobody has needed for a period is surplus: takes it out of the depot, up to so many
+    /// blocks of it. When there is none, a new period begins.
+    pub(crate) fn sift_surplus(&self, period: Duration, blocks: usize, home: impl FnMut(u64)) {
+        if self.depot.has_surplus(period) {
+            self.depot.sift(blocks, home);
         }
+        self.depot.turn();
     }
 
-    /// Gives the memory of blocks back, if the depot is empty; how many bytes.
-    pub(crate) fn trim_blocks(&self) -> usize {
-        let held = self.depot.control.try_hold();
-        held.map_or(0, |_| self.depot.blocks.reset())
+    /// Takes all out of the depot that is there now, a block at a time, so that the others can
+    /// be had meanwhile.
+    pub(crate) fn sift_all(&self, mut home: impl FnMut(u64)) {
+        for _ in 0..2 {
+            self.depot.sift(usize::MAX, &mut home);
+            self.depot.turn();
+        }
+        self.depot.sift(usize::MAX, &mut home);
+    }
+
+    /// Gives the memory of blocks back that hold nothing.
+    pub(crate) fn trim_blocks(&self) {
+        self.depot.trim();
     }
 
     /// Any word, for who is the only user.
@@ -185,10 +195,7 @@ impl<S: Scope> Magazines<S> {
                 return Some(it.words[SLOTS + left as usize].load(Ordering::Relaxed));
             }
         }
-        let mut block = self.depot.blocks.pop(&self.depot.full)?;
-        let word = block.remove();
-        self.give(block);
-        word
+        self.take_from_depot()
     }
 
     fn magazines(&self) -> impl Iterator<Item = Magazine<'_>> {
@@ -295,57 +302,13 @@ impl<S: Scope> Magazines<S> {
 
     /// Words to the depot, or to where they are kept when there is no memory for a block.
     fn put_block(&self, words: &[u64], source: &dyn Source) {
-        match self.depot.blocks.take() {
+        match self.depot.take_empty() {
             Some(mut block) => {
                 words.iter().for_each(|&word| _ = block.add(word));
-                self.give(block);
+                self.depot.give(block);
             }
             None => keep_all(words.iter().copied(), source),
         }
-    }
-}
-
-/// What was in the depot, and is the holder's. Gives it back unless it is filtered.
-pub(crate) struct TakenDepot<'a, S: Scope> {
-    magazines: &'a Magazines<S>,
-    chain: Chain<'a>,
-}
-
-impl<S: Scope> TakenDepot<'_, S> {
-    /// Visits each word.
-    pub(crate) fn visit(&self, mut visit: impl FnMut(u64)) {
-        for block in self.chain.again() {
-            (0..block.count()).for_each(|at| visit(block.item(at)));
-        }
-    }
-
-    /// Gives back the words that `keep` wants there, in as few blocks as they need.
-    pub(crate) fn filter(self, mut keep: impl FnMut(u64) -> bool) {
-        let magazines = self.magazines;
-        let mut open: Option<Block<'_>> = None;
-        for mut block in self.chain {
-            let count = block.count();
-            let mut kept = 0;
-            for at in 0..count {
-                let word = block.item(at);
-                if !keep(word) {
-                    continue;
-                }
-                if !open.as_mut().is_some_and(|open| open.add(word)) {
-                    block.set_item(kept, word);
-                    kept += 1;
-                }
-            }
-            block.set_count(kept);
-            // The fuller of the two goes, the other waits for more.
-            let (go, stay) = match open.take() {
-                Some(begun) if begun.count() < kept => (Some(block), Some(begun)),
-                begun => (begun, Some(block)),
-            };
-            go.into_iter().for_each(|block| magazines.give(block));
-            open = stay;
-        }
-        open.into_iter().for_each(|block| magazines.give(block));
     }
 }
 

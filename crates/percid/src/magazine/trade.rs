@@ -3,7 +3,8 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 
-use super::blocks::{Block, ITEMS};
+use super::blocks::ITEMS;
+use super::clock::{is_over, now};
 use super::stripe::{
     CLAIM, Claim, Count, FLUSHES, HEADER, Load, Magazine, REFILLS, STATE, Way, is_stopped,
     open_by_thread,
@@ -56,8 +57,6 @@ impl<S: Scope> Magazines<S> {
         let want = (self.miss(way, REFILLS) / 2).max(1);
         let mut mine = None;
         let mut moved = self.refill_from_depot(way, want, &mut mine);
-        // New words may lie far apart: kept ones are nearer than memory not yet used.
-        mine = mine.or_else(|| source.kept());
         let mut grow = false;
         while mine.is_none() || moved < want {
             let mut words = [0; ITEMS];
@@ -70,8 +69,6 @@ impl<S: Scope> Magazines<S> {
                 }
                 if !grow && self.may_steal() && self.steal(source) {
                     moved += self.refill_from_depot(way, want, &mut mine);
-                    // Where there was no block for them they were kept.
-                    mine = mine.or_else(|| source.kept());
                 } else if grow {
                     // The last resort: what others hold, however dear.
                     return self.steal_one(source);
@@ -101,7 +98,7 @@ impl<S: Scope> Magazines<S> {
     fn refill_from_depot(&self, way: Way<'_, S>, want: u32, mine: &mut Option<u64>) -> u32 {
         let mut moved = 0;
         while moved < want {
-            let Some(mut block) = self.depot.blocks.pop(&self.depot.full) else {
+            let Some(mut block) = self.depot.pop() else {
                 break;
             };
             if mine.is_none() {
@@ -113,7 +110,7 @@ impl<S: Scope> Magazines<S> {
             block.remove_first(pushed as usize);
             let refused = pushed < count;
             moved += pushed;
-            self.give(block);
+            self.depot.give(block);
             if refused {
                 break;
             }
@@ -130,14 +127,14 @@ impl<S: Scope> Magazines<S> {
         }
         let mut moved = 0;
         while moved < want {
-            let Some(mut block) = self.depot.blocks.take() else {
+            let Some(mut block) = self.depot.take_empty() else {
                 break;
             };
             let count = (want - moved).min(ITEMS as u32);
             // SAFETY: the block has room for so many, and is this thread's.
             let popped = unsafe { way.pop_batch(block.items(), count) };
             block.set_count(popped as usize);
-            self.give(block);
+            self.depot.give(block);
             moved += popped;
             if popped < count {
                 break;
@@ -152,9 +149,7 @@ impl<S: Scope> Magazines<S> {
     fn take_one(&self, source: &impl Source) -> Option<u64> {
         let one = || {
             let mut word = [0];
-            source
-                .kept()
-                .or_else(|| (source.fresh(&mut word, true) == 1).then_some(word[0]))
+            (source.fresh(&mut word, true) == 1).then_some(word[0])
         };
         self.take_from_depot()
             .or_else(one)
@@ -165,14 +160,16 @@ impl<S: Scope> Magazines<S> {
     pub(crate) fn steal_one(&self, source: &impl Source) -> Option<u64> {
         // Another thread may have taken them just now: they are there all the same.
         self.steal(source);
-        self.take_from_depot().or_else(|| source.kept())
+        let mut word = [0];
+        self.take_from_depot()
+            .or_else(|| (source.fresh(&mut word, false) == 1).then_some(word[0]))
     }
 
     /// A word of the depot.
     pub(crate) fn take_from_depot(&self) -> Option<u64> {
-        let mut block = self.depot.blocks.pop(&self.depot.full)?;
+        let mut block = self.depot.pop()?;
         let word = block.remove();
-        self.give(block);
+        self.depot.give(block);
         word
     }
 
@@ -180,29 +177,19 @@ impl<S: Scope> Magazines<S> {
     fn put(&self, words: &[u64], source: &impl Source) {
         let mut left = words.iter().copied();
         if self.most() > 0 {
-            let blocks = &self.depot.blocks;
             // One that has room, so that single words do not take a block each.
-            let begun = blocks.pop(&self.depot.full);
-            for block in [begun, blocks.take()] {
+            let begun = self.depot.pop();
+            for block in [begun, self.depot.take_empty()] {
                 let Some(mut block) = block else { continue };
                 while block.count() < ITEMS
                     && let Some(word) = left.next()
                 {
                     block.add(word);
                 }
-                self.give(block);
+                self.depot.give(block);
             }
         }
         keep_all(left, source);
-    }
-
-    /// A block back to where it belongs.
-    pub(super) fn give(&self, block: Block<'_>) {
-        if block.count() > 0 {
-            self.depot.blocks.push(&self.depot.full, block);
-        } else {
-            self.depot.blocks.give_back(block);
-        }
     }
 
     /// Counts a miss and doubles the magazine's gate; what it is now.
@@ -247,7 +234,7 @@ impl<S: Scope> Magazines<S> {
         let now = it.gate().load(Ordering::Relaxed);
         let mut gate = now;
         if now < self.most()
-            && let Some(_held) = self.depot.control.try_hold()
+            && let Some(_held) = self.control.try_hold()
             && !is_stopped(it.control(STATE).load(Ordering::Relaxed))
         {
             // Whoever was closing it is gone: only the parent of a fork has that thread.
@@ -270,7 +257,7 @@ impl<S: Scope> Magazines<S> {
         if claim == me || claim == 0 {
             return;
         }
-        if let Some(_held) = self.depot.control.try_hold() {
+        if let Some(_held) = self.control.try_hold() {
             for it in self.room.stripes().map(Magazine::of) {
                 // A word that is not 0 is stored to by its claimant only, who is gone.
                 let claim = it.control(CLAIM).load(Ordering::Relaxed);
@@ -283,13 +270,11 @@ impl<S: Scope> Magazines<S> {
 
     /// Whether it is time to look what others hold.
     fn may_steal(&self) -> bool {
-        let now = now();
-        let before = self.depot.stolen_at.load(Ordering::Relaxed);
-        now.saturating_sub(before) >= STEALING.as_nanos() as u64
+        let before = self.stolen_at.load(Ordering::Relaxed);
+        is_over(&self.stolen_at, STEALING)
             && self
-                .depot
                 .stolen_at
-                .compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed)
+                .compare_exchange(before, now(), Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok()
             && self.cached() as usize > ITEMS
     }
@@ -326,32 +311,6 @@ pub(super) fn keep_all(words: impl Iterator<Item = u64>, source: &dyn Source) {
     }
 }
 
-/// Nanoseconds on a clock that is cheap to read.
-#[cfg(unix)]
-pub(super) fn now() -> u64 {
-    #[cfg(target_os = "linux")]
-    const CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC_COARSE;
-    #[cfg(not(target_os = "linux"))]
-    const CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC;
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: a valid place for the answer.
-    unsafe { libc::clock_gettime(CLOCK, &raw mut time) };
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
-}
-
-/// Nanoseconds since the first call.
-#[cfg(not(unix))]
-pub(super) fn now() -> u64 {
-    static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
-    START
-        .get_or_init(std::time::Instant::now)
-        .elapsed()
-        .as_nanos() as u64
-}
-
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
@@ -369,10 +328,6 @@ mod tests {
         fn keep(&self, word: u64) {
             self.0.borrow_mut().push(word);
             assert_ne!(word, 2, "not this one");
-        }
-
-        fn kept(&self) -> Option<u64> {
-            None
         }
     }
 

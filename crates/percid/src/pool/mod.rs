@@ -10,9 +10,11 @@
 mod builder;
 mod check;
 mod chunks;
+mod decay;
 mod handle;
 mod mode;
 mod raw;
+mod remote;
 mod typed;
 
 use core::fmt;

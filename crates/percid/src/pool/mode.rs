@@ -46,4 +46,6 @@ pub struct PoolStats {
     pub cached: u64,
     /// Bytes from one object to the next.
     pub stride: usize,
+    /// Bytes of objects whose memory went back to the system so far.
+    pub given_back: u64,
 }

@@ -10,8 +10,9 @@ use percid_cid::Domain;
 
 use super::check;
 use super::chunks::{Chunks, Shape};
+use super::decay::Decay;
 use super::{Mode, PoolError, PoolStats, RawPoolBuilder};
-use crate::magazine::{CidStats, Control, Magazines, RemoteError, Source};
+use crate::magazine::{CidStats, Magazines, Source};
 use crate::scope::{Process, Scope};
 
 /// A pool of memory of one layout, for authors of allocators.
@@ -77,13 +78,12 @@ use crate::scope::{Process, Scope};
 ///
 /// J. Bonwick and J. Adams, *Magazines and Vmem* (2001); tcmalloc's per-CPU slabs.
 pub struct RawPool<S: Scope = Process> {
-    magazines: Magazines<S>,
-    shape: Shape,
+    pub(super) magazines: Magazines<S>,
+    pub(super) shape: Shape,
     cap: u64,
     checked: bool,
-    decay: Option<Duration>,
-    chunks: Chunks,
-    trimming: Control,
+    pub(super) decay: Decay,
+    pub(super) chunks: Chunks,
 }
 
 impl RawPool {
@@ -128,9 +128,8 @@ impl<S: Scope> RawPool<S> {
             shape,
             cap,
             checked,
-            decay,
+            decay: Decay::after(decay),
             chunks: Chunks::new(),
-            trimming: Control::new(),
         }
     }
 
@@ -302,7 +301,7 @@ impl<S: Scope> RawPool<S> {
         self.decay_if_due();
     }
 
-    fn source(&self) -> Carver<'_> {
+    pub(super) fn source(&self) -> Carver<'_> {
         Carver {
             chunks: &self.chunks,
             shape: &self.shape,
@@ -310,129 +309,23 @@ impl<S: Scope> RawPool<S> {
             error: Cell::new(PoolError::Full { objects: self.cap }),
         }
     }
-
-    fn decay_if_due(&self) {
-        if let Some(age) = self.decay
-            && self.magazines.is_due(age)
-        {
-            // Another thread may be at it: then it is.
-            let _ = self.magazines.drain_idle(age, &self.source());
-        }
-    }
 }
 
-/// What one thread does to the caches of all.
+/// What is seen of it.
 impl<S: Scope> RawPool<S> {
-    /// Takes the free objects of all cids to the depot, where any thread finds them; how
-    /// many those were. One fence for all.
-    ///
-    /// # Errors
-    ///
-    /// See [`RemoteError`]: nothing was taken.
-    pub fn drain(&self) -> Result<usize, RemoteError> {
-        self.magazines
-            .drain(|_| true, &self.source())
-            .map(|taken| taken.words)
-    }
-
-    /// The same for one cid.
-    ///
-    /// # Errors
-    ///
-    /// As [`drain`](RawPool::drain).
-    pub fn drain_cid(&self, cid: u32) -> Result<usize, RemoteError> {
-        let taken = self
-            .magazines
-            .drain(|it| it.cid == Some(cid), &self.source())?;
-        Ok(taken.words)
-    }
-
-    /// The same for cids that have not missed for so long, nor hold another number of
-    /// objects than when last looked at. So the first call only looks.
-    ///
-    /// # Errors
-    ///
-    /// As [`drain`](RawPool::drain).
-    pub fn drain_idle(&self, age: Duration) -> Result<usize, RemoteError> {
-        self.magazines
-            .drain_idle(age, &self.source())
-            .map(|taken| taken.words)
-    }
-
-    /// Drains a cid and caches nothing for it any more, until [`start`](RawPool::start):
-    /// whoever runs there goes to the depot.
-    ///
-    /// # Errors
-    ///
-    /// As [`drain`](RawPool::drain).
-    pub fn stop(&self, cid: u32) -> Result<usize, RemoteError> {
-        self.magazines
-            .stop(cid, &self.source())
-            .map(|taken| taken.words)
-    }
-
-    /// Caches for a cid again.
-    ///
-    /// # Errors
-    ///
-    /// [`RemoteError::Busy`].
-    pub fn start(&self, cid: u32) -> Result<(), RemoteError> {
-        self.magazines.start(cid)
-    }
-
-    /// Changes what a cid may cache, in bytes, up to what the pool was built for; what is
-    /// cached beyond that goes to the depot.
-    ///
-    /// # Errors
-    ///
-    /// As [`drain`](RawPool::drain). After [`RemoteError::NoFence`] it holds for what is
-    /// freed from now on.
-    pub fn resize(&self, bytes: usize) -> Result<(), RemoteError> {
-        let most = u32::try_from(bytes / self.shape.stride).unwrap_or(u32::MAX);
-        self.magazines.resize(2, most, &self.source())
-    }
-
-    /// Gives memory back to the system: takes the free objects of all cids, and returns the
-    /// pages of chunks all of whose objects are free. How many bytes of objects those were.
-    ///
-    /// # Errors
-    ///
-    /// As [`drain`](RawPool::drain): nothing was given back.
-    pub fn trim(&self) -> Result<usize, RemoteError> {
-        let _alone = self.trimming.try_hold().ok_or(RemoteError::Busy)?;
-        self.magazines.drain(|_| true, &self.source())?;
-        let Some(trim) = self.chunks.begin_trim() else {
-            return Ok(0);
-        };
-        let depot = self.magazines.take_depot();
-        // What is counted here is in nobody else's hand until it is given back below.
-        depot.visit(|word| trim.count(&self.shape, word));
-        trim.count_kept(&self.shape);
-        depot.filter(|word| !trim.goes(&self.shape, word));
-        let bytes = trim.finish(&self.shape);
-        self.magazines.trim_blocks();
-        Ok(bytes)
-    }
-
-    /// Drains the cids that were idle for the time that the pool was told, and trims.
-    ///
-    /// # Errors
-    ///
-    /// As [`drain`](RawPool::drain).
-    pub fn decay(&self) -> Result<usize, RemoteError> {
-        let age = self.decay.unwrap_or_default();
-        self.magazines.drain_idle(age, &self.source())?;
-        self.trim()
-    }
-
     /// How large the pool is, at this moment.
+    ///
+    /// Who asks does a part of what [`decay`](RawPool::decay) does, as a miss would.
     #[must_use]
     pub fn stats(&self) -> PoolStats {
-        PoolStats {
+        let now = PoolStats {
             objects: self.chunks.carved(),
             cached: self.magazines.cached(),
             stride: self.shape.stride,
-        }
+            given_back: self.chunks.given_back(),
+        };
+        self.decay_if_due();
+        now
     }
 
     /// Each cid's cache, at this moment.
@@ -464,7 +357,7 @@ fn object(word: u64) -> NonNull<u8> {
 }
 
 /// A pool's memory, as its magazines ask for it.
-struct Carver<'a> {
+pub(super) struct Carver<'a> {
     chunks: &'a Chunks,
     shape: &'a Shape,
     cap: u64,
@@ -474,18 +367,14 @@ struct Carver<'a> {
 
 impl Source for Carver<'_> {
     fn fresh(&self, room: &mut [u64], grow: bool) -> usize {
-        let carved = self.chunks.carve(self.shape, self.cap, room, grow);
-        carved.unwrap_or_else(|why| {
+        let taken = self.chunks.take(self.shape, self.cap, room, grow);
+        taken.unwrap_or_else(|why| {
             self.error.set(why);
             0
         })
     }
 
     fn keep(&self, word: u64) {
-        self.chunks.keep(self.shape, word);
-    }
-
-    fn kept(&self) -> Option<u64> {
-        self.chunks.kept(self.shape)
+        self.chunks.bring_home(self.shape, word);
     }
 }

@@ -394,8 +394,4 @@ impl<T, M: Fn() -> T, S: Scope> Source for Values<'_, T, M, S> {
         // SAFETY: an idle value that nobody else has.
         unsafe { self.0.discard(value(word)) };
     }
-
-    fn kept(&self) -> Option<u64> {
-        None
-    }
 }

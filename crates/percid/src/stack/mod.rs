@@ -59,8 +59,8 @@ impl Stack {
     }
 
     /// Pushes a chain whose links are set, from `first` to the one whose link is `last`.
-    // Ordering: Release pairs with the Acquire of `pop` and `take_all`: whoever gets it gets
-    // what was written to it.
+    // Ordering: Release pairs with the Acquire of `pop`: whoever gets it gets what was
+    // written to it.
     pub(crate) fn push_chain(&self, first: u32, last: &AtomicU64) {
         debug_assert!(first != NONE);
         let mut head = self.head.load(Ordering::Relaxed);
@@ -100,24 +100,6 @@ impl Stack {
             }
         }
     }
-
-    /// Takes all of them, as a chain from the one that was on top; `NONE` if there is none.
-    // Ordering: Acquire, as `pop`.
-    pub(crate) fn take_all(&self) -> u32 {
-        let mut head = self.head.load(Ordering::Acquire);
-        while head as u32 != NONE {
-            match self.head.compare_exchange_weak(
-                head,
-                retag(head, NONE),
-                Ordering::Acquire,
-                Ordering::Acquire,
-            ) {
-                Ok(_) => break,
-                Err(now) => head = now,
-            }
-        }
-        head as u32
-    }
 }
 
 /// A head with the next tag.
@@ -136,7 +118,6 @@ mod tests {
         let link = |number: u32| &links[number as usize];
         let stack = Stack::new();
         assert!(stack.is_empty() && stack.pop(link).is_none());
-        assert_eq!(stack.take_all(), NONE);
         stack.push(1, link);
         stack.push(2, link);
         link(5).store(4, Ordering::Relaxed);
@@ -144,15 +125,6 @@ mod tests {
         stack.push_chain(5, link(3));
         let popped: Vec<u32> = std::iter::from_fn(|| stack.pop(link)).collect();
         assert_eq!(popped, [5, 4, 3, 2, 1]);
-        stack.push(1, link);
-        stack.push(3, link);
-        let mut next = stack.take_all();
-        let mut taken = Vec::new();
-        while next != NONE {
-            taken.push(next);
-            next = link(next).load(Ordering::Relaxed) as u32;
-        }
-        assert_eq!(taken, [3, 1]);
         assert!(stack.is_empty());
     }
 }

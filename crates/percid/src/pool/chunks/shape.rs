@@ -68,6 +68,18 @@ impl Shape {
         })
     }
 
+    /// Words of 64 bits, one for each object of a chunk.
+    pub(super) fn words(&self) -> usize {
+        (self.each as usize).div_ceil(64)
+    }
+
+    /// Bytes from a chunk's start to the end of its first objects, rounded up to `unit`.
+    pub(super) fn end_of(&self, objects: u32, unit: usize) -> usize {
+        (objects as usize * self.stride)
+            .next_multiple_of(unit)
+            .min(1 << self.chunk)
+    }
+
     pub(super) fn reserved(&self) -> usize {
         let most = OBJECTS.saturating_mul(self.stride).next_power_of_two();
         most.min(RESERVED)
