@@ -142,4 +142,17 @@ mod tests {
         assert!(depot.has_surplus(Duration::ZERO));
         assert_eq!((pop(&depot), pop(&depot)), (Some(7), None));
     }
+
+    #[test]
+    fn others_find_what_is_not_in_hand_yet() {
+        let depot = Depot::new();
+        (1..=5).for_each(|word| put(&depot, word));
+        depot.turn();
+        let (mut sifted, mut found) = (Vec::new(), Vec::new());
+        let done = depot.sift(usize::MAX, |word| {
+            sifted.push(word);
+            found.extend(pop(&depot));
+        });
+        assert_eq!((done, sifted, found), (3, vec![5, 3, 1], vec![4, 2]));
+    }
 }

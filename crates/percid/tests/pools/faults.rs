@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use percid::{PoolError, RawPool, RemoteError};
 
@@ -37,7 +38,7 @@ fn distinct(pool: &RawPool, held: &[NonNull<u8>], room: &mut [u64]) -> bool {
 
 #[test]
 fn a_child_of_fork_has_a_pool_of_its_own() {
-    let pool = RawPool::new(LAYOUT);
+    let pool = RawPool::builder(LAYOUT).decay_after(None).build().unwrap();
     let objects: Vec<_> = (0..4000).map(|_| pool.try_alloc().unwrap()).collect();
     let (freed, held) = objects.split_at(2000);
     freed.iter().for_each(|&object| free(&pool, object));
@@ -57,7 +58,9 @@ fn a_child_of_fork_has_a_pool_of_its_own() {
 #[test]
 fn forks_in_the_middle_of_everything() {
     const FORKS: u32 = 15;
-    let pool = RawPool::new(LAYOUT);
+    // So that some forks are in the middle of giving back, too.
+    let pool = RawPool::builder(LAYOUT).decay_after(Some(Duration::from_millis(1)));
+    let pool = pool.build().unwrap();
     let held: Vec<_> = (0..1000).map(|_| pool.try_alloc().unwrap()).collect();
     let mut room = vec![0; 5000];
     let done = AtomicBool::new(false);
@@ -94,7 +97,9 @@ fn forks_in_the_middle_of_everything() {
     );
 }
 
-static IN_HANDLERS: RawPool = RawPool::new(LAYOUT);
+static IN_HANDLERS: RawPool = RawPool::builder(LAYOUT)
+    .decay_after(Some(Duration::ZERO))
+    .build_static();
 static WRONG: AtomicU64 = AtomicU64::new(0);
 
 extern "C" fn allocates(_: i32) {

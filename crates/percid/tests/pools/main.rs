@@ -1,6 +1,7 @@
 //! Pools: nothing handed out twice, nothing lost, whatever happens.
 #![cfg(all(target_os = "linux", not(loom)))]
 
+mod decay;
 mod faults;
 mod lists;
 mod shapes;

@@ -6,6 +6,7 @@ use std::ptr::NonNull;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use percid::{Bound, Domain, PoolError, RawPool, RemoteError, Scope};
 
@@ -106,12 +107,13 @@ where
         let mut turn = 0;
         while running.load(Ordering::Relaxed) > 0 {
             turn += 1;
-            let outcome = match turn % 6 {
+            let outcome = match turn % 7 {
                 0 => pool.trim(),
                 1 => pool.drain_cid(turn % 3),
                 2 => pool.stop(turn % 4),
                 3 => pool.start((turn + 3) % 4).map(|()| 0),
-                4 => pool.drain_idle(std::time::Duration::ZERO),
+                4 => pool.drain_idle(Duration::ZERO),
+                5 => pool.decay(),
                 _ => pool.drain(),
             };
             match outcome {
@@ -164,6 +166,25 @@ fn no_object_twice_and_none_lost() {
     all_are_there(&pool);
     storm(&pool, 5_000);
     all_are_there(&pool);
+}
+
+/// Memory is given back all the time: never that of an object which somebody has, for what is
+/// written in it would be gone.
+#[test]
+fn so_it_is_while_memory_is_given_back() {
+    let builder = RawPool::builder(LAYOUT)
+        .max_objects(OBJECTS)
+        .decay_after(Some(Duration::ZERO));
+    for builder in [builder, builder.cid_bytes(256), builder.cid_bytes(0)] {
+        let pool = builder.build().unwrap();
+        storm(&pool, 2_000);
+        all_are_there(&pool);
+        storm(&pool, 500);
+        if pool.mode().fence.is_ok() {
+            pool.trim().unwrap();
+            assert!(pool.stats().given_back > 0);
+        }
+    }
 }
 
 #[test]
