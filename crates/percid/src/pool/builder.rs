@@ -17,7 +17,7 @@ const CID_BYTES: usize = 64 << 10;
 /// Bytes that a cid may cache at first.
 const FIRST_BYTES: usize = 4 << 10;
 
-/// How long a cid's objects stay when it does not use the pool.
+/// How long what is not used stays where it is.
 const DECAY: Duration = Duration::from_secs(1);
 
 /// Makes a [`RawPool`] that is told more than its layout.
@@ -90,9 +90,10 @@ impl RawPoolBuilder {
         self
     }
 
-    /// How long the objects of a cid that does not use the pool stay with it; a second
-    /// unless told. Looked after when some thread misses, and by
-    /// [`decay`](RawPool::decay); `None`: only by that.
+    /// How long the objects of a cid that does not use the pool stay with it, those that
+    /// nobody takes stay in the depot, and free chunks stay memory; a second unless told.
+    /// Looked after when some thread misses, and by [`decay`](RawPool::decay); `None`: only
+    /// by that.
     pub const fn decay_after(mut self, age: Option<Duration>) -> Self {
         self.decay = age;
         self

@@ -5,7 +5,8 @@
 //! | [`RawPool`] | memory of one layout, for authors of allocators |
 //! | [`Pool`] | values that are made once and used again |
 //!
-//! Both stand on the magazines of `magazine`, and on the chunks of `chunks`.
+//! Both stand on the magazines of `magazine`, and on the chunks of `chunks`; `decay` says how
+//! memory goes back.
 
 mod builder;
 mod check;

@@ -40,15 +40,23 @@ use crate::scope::{Process, Scope};
 /// are used; 64 KiB of free objects at the most are cached per *active* cid, and nothing per
 /// thread.
 ///
+/// What is not needed goes back to the system by itself, step by step and never in a hit: the
+/// objects of a cid that did not use the pool for a decay time (a second, unless
+/// [told](RawPoolBuilder::decay_after)), those that nobody took from the depot for as long, and
+/// the pages of chunks all of whose objects are free and of which none was taken for as long.
+/// Whoever misses does a bounded part of that, at the most every four milliseconds: some
+/// thousand objects and a megabyte. So a pool whose use goes up and down within the decay time
+/// keeps its memory. One that nobody uses any more keeps it, too: there are no misses, and no
+/// thread of the pool's. A timer of the program's that calls [`decay`](RawPool::decay) or
+/// [`trim`](RawPool::trim), or reads [`stats`](RawPool::stats), does it then.
+///
 /// # Shapes and units
 ///
 /// Objects are as far apart as their size, rounded up to their alignment, of at least 8
 /// bytes; also those of size 0. A pool reserves 16 GiB of address space, or less where the
 /// system has less. One that is larger than 64 KiB is not cached per cid.
 ///
-/// A `no_std` program may use it, and be its own allocator by it: nothing here allocates. The
-/// crate itself links `std`, as `percid-cid` does for what the fallback keeps in
-/// thread-locals, for `PERCID_BACKEND`, and for domains, which are counted by an `Arc`.
+/// A `no_std` program may use it, and be its own allocator by it: nothing here allocates.
 ///
 /// # Errors
 ///
@@ -68,8 +76,8 @@ use crate::scope::{Process, Scope};
 ///
 /// Every method may be called from signal handlers, before `main` and in destructors of
 /// thread-locals. A child of `fork` has a pool of its own with what was free at that moment;
-/// what other threads of the parent had in hand, which is a few blocks of objects each, is
-/// lost to the child. A handler that may have interrupted a call that takes what other cids
+/// what other threads of the parent had in hand, which is a few blocks of objects each and
+/// what a chunk has left, is lost to the child. A handler that may have interrupted a call that takes what other cids
 /// hold, and forks, must not make such a call in the child: the interrupted one would go on
 /// there, and objects would be had twice. A thread that is killed between getting an object
 /// and using it loses that object.
@@ -138,8 +146,8 @@ impl<S: Scope> RawPool<S> {
     /// # Errors
     ///
     /// [`PoolError::Full`] if the pool may not have more objects and none is free, also on
-    /// other cids; [`PoolError::NoMemory`]. While another thread trims, what it has in hand
-    /// is not free.
+    /// other cids; [`PoolError::NoMemory`]. What another thread has in hand while it gives
+    /// memory back, some objects and a chunk, is not free.
     #[inline]
     pub fn try_alloc(&self) -> Result<NonNull<u8>, PoolError> {
         // A checked pool's magazines hold nothing, so that it needs no look whether it is one.

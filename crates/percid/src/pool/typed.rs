@@ -31,6 +31,9 @@ use crate::scope::{Process, Scope};
 /// Getting a value and dropping its handle is one section each. A cid that has no idle
 /// value takes some of those that all share, and then makes one. What is kept grows with the
 /// cids that were active, not with threads: a thread that sleeps or ends keeps nothing.
+/// Idle values stay until [`drain`](Pool::drain), [`drain_idle`](Pool::drain_idle) or
+/// [`trim`](Pool::trim) drops them; the memory of dropped and detached values goes back to the
+/// system by itself, as [`RawPool`] says.
 ///
 /// # Shapes and units
 ///

@@ -106,8 +106,14 @@ fn misses_do_it_as_well() {
 
 #[test]
 fn what_was_used_within_the_time_stays() {
-    for decay in [Some(Duration::from_secs(3600)), None] {
-        let pool = pool(decay);
+    let times = [Some(Duration::from_secs(3600)), None];
+    for (decay, cached) in times.into_iter().flat_map(|it| [(it, true), (it, false)]) {
+        let builder = RawPool::builder(LAYOUT).decay_after(decay);
+        let pool = of(if cached {
+            builder
+        } else {
+            builder.cid_bytes(0)
+        });
         for _ in 0..5 {
             let objects = alloc(&pool, 20_000);
             free(&pool, &objects);
@@ -187,7 +193,7 @@ fn the_memory_of_dropped_values_goes_back() {
     drop(values);
     if pool.mode().fence.is_ok() {
         assert!(pool.drain().unwrap() > 0);
-        assert!(pool.trim().unwrap() > 0);
+        pool.trim().unwrap();
         assert!(pool.stats().given_back >= 5000 * 512);
     }
 }

@@ -144,13 +144,14 @@ fn a_cap_is_reached_and_left_again() {
 
 #[test]
 fn an_idle_pool_gives_its_memory_back() {
-    gives_its_memory_back(&RawPool::new(Layout::new::<[u64; 8]>()));
+    let pool = RawPool::builder(Layout::new::<[u64; 8]>()).decay_after(None);
+    gives_its_memory_back(&pool.build().unwrap());
 }
 
 #[test]
 fn so_does_a_checked_one() {
     let pool = RawPool::builder(Layout::new::<[u64; 8]>()).checked(true);
-    let pool = pool.build().unwrap();
+    let pool = pool.decay_after(None).build().unwrap();
     gives_its_memory_back(&pool);
     // What was given back is nobody's object until it is had again.
     let objects = alloc(&pool, 5000);
@@ -188,7 +189,8 @@ fn gives_its_memory_back(pool: &RawPool) {
 
 #[test]
 fn what_is_cached_can_be_moved_stopped_and_resized() {
-    let pool = RawPool::new(Layout::new::<[u64; 4]>());
+    let pool = RawPool::builder(Layout::new::<[u64; 4]>()).decay_after(None);
+    let pool = pool.build().unwrap();
     for _ in 0..3 {
         let objects = alloc(&pool, 3000);
         free(&pool, objects);
@@ -243,7 +245,8 @@ fn what_is_cached_can_be_moved_stopped_and_resized() {
 
 #[test]
 fn who_takes_and_gives_back_by_turns_hardly_ever_misses() {
-    let pool = RawPool::new(Layout::new::<[u64; 4]>());
+    let pool = RawPool::builder(Layout::new::<[u64; 4]>()).decay_after(None);
+    let pool = pool.build().unwrap();
     for _ in 0..2000 {
         let object = alloc(&pool, 1);
         free(&pool, object);

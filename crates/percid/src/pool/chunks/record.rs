@@ -266,3 +266,65 @@ impl Drop for Owned<'_> {
 pub(super) fn milliseconds() -> u32 {
     (now() / 1_000_000) as u32
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use core::alloc::Layout;
+
+    use super::*;
+
+    /// Takes all objects of the first chunk.
+    fn all_of_one(chunks: &Chunks, shape: &Shape) -> Vec<u64> {
+        let mut room = vec![0; shape.each as usize];
+        assert_eq!(
+            chunks.take(shape, u64::MAX, &mut room, true),
+            Ok(room.len())
+        );
+        room
+    }
+
+    #[test]
+    fn who_has_a_chunk_keeps_others_from_it_and_gives_back_only_all_of_it() {
+        let shape = Shape::of(Layout::new::<[u64; 64]>(), false).unwrap();
+        let chunks = Chunks::new();
+        let objects = all_of_one(&chunks, &shape);
+        let chunk = chunks.chunk(&shape, chunks.places_now().unwrap(), 0);
+        assert!(
+            chunk.own(OPEN).is_none() && chunk.own(EMPTY).is_none(),
+            "nothing left"
+        );
+        let (last, others) = objects.split_last().unwrap();
+        for &object in others {
+            chunks.bring_home(&shape, object);
+        }
+        let owned = chunk.own(OPEN).unwrap();
+        assert!(chunk.own(OPEN).is_none(), "it has an owner");
+        // Who looked before that may have seen another count: the owner counts again.
+        let mut budget = usize::MAX / 2;
+        assert_eq!(owned.give_back(&mut budget), 0, "somebody has one of them");
+        chunks.bring_home(&shape, *last);
+        assert!(chunk.own(OPEN).is_none(), "not by one that comes home");
+        assert_eq!(owned.give_back(&mut budget), shape.each);
+        drop(owned);
+        assert!(chunk.own(OPEN).is_none());
+        assert_eq!(chunk.own(EMPTY).unwrap().left(), shape.each);
+        // Lowest address last, as from the first time.
+        assert_eq!(all_of_one(&chunks, &shape), objects);
+    }
+
+    #[test]
+    fn what_is_not_counted_yet_is_not_taken_for_more() {
+        let shape = Shape::of(Layout::new::<[u64; 64]>(), false).unwrap();
+        let chunks = Chunks::new();
+        let objects = all_of_one(&chunks, &shape);
+        let chunk = chunks.chunk(&shape, chunks.places_now().unwrap(), 0);
+        for &object in &objects[..3] {
+            chunks.bring_home(&shape, object);
+        }
+        // A fourth is on its way.
+        chunk.bits[0].fetch_or(1, Ordering::Relaxed);
+        let mut room = [0; 10];
+        assert_eq!(chunk.own(OPEN).unwrap().take(&mut room), 3);
+        assert_eq!(chunk.at_home(), 0);
+    }
+}
