@@ -47,7 +47,7 @@ fn is_new(object: NonNull<u8>) -> bool {
 
 #[test]
 fn what_nobody_needs_goes_back_bit_by_bit() {
-    const COUNT: usize = 40_000;
+    const COUNT: usize = 20_000;
     let pool = pool(AT_ONCE);
     let (objects, live) = {
         let mut objects = alloc(&pool, COUNT);

@@ -40,9 +40,8 @@ enum Step {
     Outside,
     /// Brings an object home: has set its bit, or has counted it, if that comes first.
     Bit(u8),
-    Counted(u8),
-    /// Lists the chunk.
-    List,
+    /// Has done both, and found the chunk not listed.
+    Counted,
     Show,
     /// Owns the chunk, to take from it.
     Owner,
@@ -92,13 +91,16 @@ impl World {
             Step::Bit(bit) => {
                 if self.fault == Fault::CountFirst {
                     state.bits |= bit;
+                } else {
+                    state.count += 1;
+                }
+                if state.listed || self.fault == Fault::NeverList {
                     Step::Outside
                 } else {
-                    Self::count(state, self.fault, bit)
+                    Step::Counted
                 }
             }
-            // Has counted and found the chunk not listed.
-            Step::Counted(_) | Step::List => {
+            Step::Counted => {
                 let first = !state.listed || self.fault == Fault::ListByLook;
                 state.listed = true;
                 if first { Step::Show } else { Step::Outside }
@@ -146,15 +148,6 @@ impl World {
                 }
             }
         };
-    }
-
-    fn count(state: &mut State, fault: Fault, bit: u8) -> Step {
-        state.count += 1;
-        if state.listed || fault == Fault::NeverList {
-            Step::Outside
-        } else {
-            Step::Counted(bit)
-        }
     }
 
     fn give(&self, state: &mut State) {
@@ -233,21 +226,12 @@ impl Model for World {
         match action {
             Action::Bring(number, bit) => {
                 state.hands[number] &= !bit;
-                state.steps[number] = if self.fault == Fault::CountFirst {
-                    match Self::count(&mut state, self.fault, bit) {
-                        Step::Outside => Step::Bit(bit),
-                        listing => {
-                            // Listed at once: what matters is the bit that comes later.
-                            state.listed = true;
-                            state.shown = true;
-                            let _ = listing;
-                            Step::Bit(bit)
-                        }
-                    }
+                if self.fault == Fault::CountFirst {
+                    state.count += 1;
                 } else {
                     state.bits |= bit;
-                    Step::Bit(bit)
-                };
+                }
+                state.steps[number] = Step::Bit(bit);
             }
             Action::Own(number) => {
                 if !state.shown {
