@@ -95,7 +95,8 @@ fn threads_that_go_in_and_out() {
     }
     counts_exactly(|turn| match turn % 50 {
         0 => prepare_unload(),
-        25 => drop(unregister_thread()),
+        // SAFETY: nothing follows a pointer here.
+        25 => drop(unsafe { unregister_thread() }),
         _ => {}
     });
 }
@@ -106,7 +107,8 @@ fn threads_that_lose_libcs_area_on_the_way() {
         return;
     }
     counts_exactly(|turn| match turn {
-        1000 => drop(unregister_thread()),
+        // SAFETY: nothing follows a pointer here.
+        1000 => drop(unsafe { unregister_thread() }),
         2000.. if turn % 50 == 0 => prepare_unload(),
         _ => {}
     });

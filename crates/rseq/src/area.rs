@@ -18,7 +18,7 @@ pub(crate) struct Area {
     pub(crate) flags: AtomicU32,
     pub(crate) node_id: AtomicU32,
     /// The concurrency id, from Linux 6.3; [`NO_ID`] in an area of our own that is not
-    /// registered.
+    /// registered, or by an older kernel.
     pub(crate) mm_cid: AtomicU32,
     /// The slice extension's word, from Linux 7.0.
     pub(crate) slice: AtomicU32,
@@ -90,6 +90,10 @@ pub fn thread_ids() -> Option<ThreadIds> {
     area.is_registered().then(|| ThreadIds {
         cpu: area.cpu_id.load(Ordering::Relaxed),
         node: area.node_id.load(Ordering::Relaxed),
-        mm_cid: area.mm_cid.load(Ordering::Relaxed),
+        // A kernel without ids leaves in an area of our own what stood there.
+        mm_cid: match area.mm_cid.load(Ordering::Relaxed) {
+            NO_ID => 0,
+            id => id,
+        },
     })
 }

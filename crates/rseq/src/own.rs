@@ -133,14 +133,16 @@ fn refusal(errno: i32) -> RegistrationError {
 pub(crate) fn unregister(area: *mut Area, size: u32) -> bool {
     // The kernel leaves id 0 behind, and the field is ours only until a handler registers the
     // area again.
-    let _blocked = Blocked::all();
+    let blocked = Blocked::all();
     let done = rseq(area, size, RSEQ_FLAG_UNREGISTER).is_ok();
     if done {
         // SAFETY: this thread's. What was armed was so while it was registered: it is over,
         // or the signal whose handler this is has aborted it. The field is not the kernel's
         // any more.
         unsafe {
-            (*area).mm_cid.store(NO_ID, Ordering::Relaxed);
+            if blocked.none_comes() {
+                (*area).mm_cid.store(NO_ID, Ordering::Relaxed);
+            }
             (*area).disarm();
         }
     }

@@ -215,11 +215,13 @@ pub(crate) mod testing {
     /// Takes the calling thread's registration away, whoever made it, as a
     /// thread would look that libc could not register. False if there is none.
     ///
+    /// # Safety
+    ///
     /// A function that has followed pointers in sections before
     /// ([`load_through`](crate::section::load_through)) does not do so afterwards: nobody
     /// but tests takes away what libc has registered.
     #[must_use]
-    pub fn unregister_thread() -> bool {
+    pub unsafe fn unregister_thread() -> bool {
         match super::registration() {
             Ok(registration) => own::unregister(arch::thread_area(), registration.size),
             _ => false,
@@ -235,7 +237,8 @@ pub(crate) mod testing {
     }
 
     /// Runs something in a thread whose sections find that they are on this CPU: for tests
-    /// of numbers that no kernel says here. Not on targets without sections.
+    /// of numbers that no kernel says here. Not on targets without sections, nor in a thread
+    /// that libc did not register though it registers others.
     ///
     /// # Safety
     ///
@@ -260,7 +263,12 @@ pub(crate) mod testing {
         let size = super::registration().map(|registration| registration.size);
         // SAFETY: this thread's, which `_back` does not outlive.
         let area: &'static Area = unsafe { &*arch::thread_area() };
-        let _back = Back(area, size.ok().filter(|_| unregister_thread()));
+        assert!(
+            area.is_registered() || super::libc_registers().is_none(),
+            "a thread that libc did not register has nobody's area"
+        );
+        // SAFETY: no pointer was followed here.
+        let _back = Back(area, size.ok().filter(|_| unsafe { unregister_thread() }));
         area.cpu_id.store(cpu, Ordering::Relaxed);
         work();
     }
@@ -272,8 +280,12 @@ pub(crate) mod testing {
 )))]
 pub(crate) mod testing {
     /// No thread is registered here.
+    ///
+    /// # Safety
+    ///
+    /// None.
     #[must_use]
-    pub fn unregister_thread() -> bool {
+    pub unsafe fn unregister_thread() -> bool {
         false
     }
 

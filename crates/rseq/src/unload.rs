@@ -28,8 +28,8 @@ use crate::{arch, own, registration};
 ///
 /// # Cost
 ///
-/// A store where libc owns the area. A system call where percid does, and another one to
-/// enter again.
+/// A store where libc owns the area. Three system calls where percid does, and another one
+/// to enter again.
 ///
 /// # Fork and signals
 ///

@@ -130,7 +130,8 @@ fn a_thread_that_is_not_registered_commits_nothing() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             // False where nobody has registered it yet.
-            let _ = testing::unregister_thread();
+            // SAFETY: nothing follows a pointer here.
+            let _ = unsafe { testing::unregister_thread() };
             assert_eq!(stripes.increment(), Err(expected));
             assert_eq!(stripes.add(1), Err(expected));
             assert_eq!(stripes.load(), Err(expected));
@@ -209,7 +210,8 @@ fn a_thread_that_loses_its_registration_commits_nothing() {
         let stripes = Stripes::new();
         retry(|| stripes.increment()).unwrap();
         assert!(
-            percid_rseq::testing::unregister_thread(),
+            // SAFETY: nothing follows a pointer here.
+            unsafe { percid_rseq::testing::unregister_thread() },
             "could not unregister"
         );
         assert_eq!(stripes.increment(), Err(Refusal::NotRegistered));

@@ -53,7 +53,8 @@ fn storm(count: &Ref<fn(), impl Scope>) {
                 let mut kept = Vec::new();
                 drop(count.try_get());
                 if getter == 0 {
-                    let _ = unregister_thread();
+                    // SAFETY: nothing follows a pointer here.
+                    let _ = unsafe { unregister_thread() };
                 }
                 let mut turn = getter;
                 while !done.load(Ordering::Relaxed) {

@@ -64,7 +64,8 @@ fn references_move_between_threads(
         });
         scope.spawn(move || {
             drop(count.try_get());
-            let _ = unregister_thread();
+            // SAFETY: nothing follows a pointer here.
+            let _ = unsafe { unregister_thread() };
             while receiver.recv().is_ok() {
                 count.put();
                 assert_eq!(times(releases), 0);

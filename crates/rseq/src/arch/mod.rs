@@ -80,7 +80,8 @@
 //!   stripe. But its CPU number can.) The same comparison refuses a thread that is not
 //!   registered, which would commit unprotected: in an area of our own it has no id. In
 //!   libc's it may read id 0. But libc registers each of its threads before that runs
-//!   anything else, ends the process if the kernel refuses, and never unregisters one; so
+//!   anything else, and never unregisters one; where the kernel refuses it to the first
+//!   thread we register, and to a later one, the process ends. So
 //!   a thread that has an area of libc's and is not registered was not made by it, or made
 //!   by such a thread, and that does not change while a function runs: it is given nobody's
 //!   area. Which of the two it was is found out afterwards, in `refused`.

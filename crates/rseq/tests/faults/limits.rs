@@ -166,7 +166,9 @@ fn apart(work: impl FnOnce() + Send + 'static) {
 fn threads_that_lost_their_area_touch_nothing() {
     apart(|| {
         if has_sections() {
-            assert!(testing::unregister_thread(), "could not unregister");
+            // SAFETY: nothing follows a pointer here.
+            let done = unsafe { testing::unregister_thread() };
+            assert!(done, "could not unregister");
             all_refuse(u32::MAX, Refusal::NotRegistered);
         }
     });
@@ -177,7 +179,9 @@ fn threads_that_lost_their_area_touch_nothing() {
 fn threads_that_libc_did_not_register_touch_nothing() {
     apart(|| {
         if has_sections() {
-            assert!(testing::unregister_thread(), "could not unregister");
+            // SAFETY: nothing follows a pointer here.
+            let done = unsafe { testing::unregister_thread() };
+            assert!(done, "could not unregister");
             apart(|| {
                 all_refuse(u32::MAX, Refusal::NotRegistered);
                 none_follows();

@@ -54,7 +54,8 @@ fn threads_lose_their_area() {
     }
     counts_exactly(|turn| {
         if turn == ADDS / 4 {
-            assert!(testing::unregister_thread());
+            // SAFETY: nothing follows a pointer here.
+            assert!(unsafe { testing::unregister_thread() });
         }
     });
 }
@@ -85,7 +86,8 @@ fn threads_go_in_and_out() {
             catch(&[libc::SYS_rseq], Fate::Errno(libc::EPERM)).unwrap();
         }
         0 => prepare_unload(),
-        16 => drop(testing::unregister_thread()),
+        // SAFETY: nothing follows a pointer here.
+        16 => drop(unsafe { testing::unregister_thread() }),
         32 => drop(enter_thread()),
         _ => {}
     });

@@ -230,7 +230,8 @@ fn libc_could_not_register_this_thread() {
     apart(|| {
         let stripes = Stripes::new();
         stripes.count();
-        assert!(percid_rseq::testing::unregister_thread());
+        // SAFETY: nothing follows a pointer here.
+        assert!(unsafe { percid_rseq::testing::unregister_thread() });
         let why = enter_thread().unwrap_err();
         assert_eq!(why, RegistrationError::ThreadNotRegistered);
         assert!(why.to_string().contains("not for this thread"), "{why}");

@@ -73,7 +73,8 @@ fn own_offset() -> isize {
 }
 
 /// What is done with the area of a thread that is not registered: it is exchanged for
-/// nobody's if it has an id all the same, or is armed. Goes to `2:` if it stays.
+/// nobody's if it has an id all the same, or is armed. Goes to `2:` if it stays, also if a
+/// handler has registered it since.
 macro_rules! unregistered {
     () => {
         concat!(
@@ -82,7 +83,9 @@ macro_rules! unregistered {
             "b.ne 3f\n",
             "ldr {look}, [{area}, {rseq_cs}]\n",
             "cbz {look}, 2f\n",
-            "3: adrp {area}, ",
+            "3: ldr {look:w}, [{area}, {cpu_id}]\n",
+            "tbz {look:w}, #31, 2f\n",
+            "adrp {area}, ",
             symbol!("nobodys_area"),
             "\nadd {area}, {area}, :lo12:",
             symbol!("nobodys_area")
@@ -190,7 +193,7 @@ pub(crate) fn anchor() {
 /// # Safety
 ///
 /// In every thread there is one, for as long as it may run sections; its `cpu_id` is
-/// negative unless it is registered.
+/// negative unless it is registered, and that it does not cease to be.
 pub(crate) unsafe fn set_area_offset(offset: isize) {
     let distance: *const AtomicIsize;
     // SAFETY: computes an address.

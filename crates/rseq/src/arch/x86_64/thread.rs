@@ -62,7 +62,8 @@ global_asm!(
 );
 
 /// What is done with the area of a thread that is not registered: it is exchanged for
-/// nobody's if it has an id all the same, or is armed. Goes to `2:` if it stays.
+/// nobody's if it has an id all the same, or is armed. Goes to `2:` if it stays, also if a
+/// handler has registered it since.
 macro_rules! unregistered {
     () => {
         concat!(
@@ -70,7 +71,9 @@ macro_rules! unregistered {
             "jne 3f\n",
             "cmp qword ptr [{area} + {rseq_cs}], 0\n",
             "je 2f\n",
-            "3: lea {area}, [rip + ",
+            "3: cmp dword ptr [{area} + {cpu_id}], 0\n",
+            "jge 2f\n",
+            "lea {area}, [rip + ",
             symbol!("nobodys_area"),
             "]"
         )
@@ -170,7 +173,7 @@ pub(crate) fn anchor() {
 /// # Safety
 ///
 /// In every thread there is one, for as long as it may run sections; its `cpu_id` is
-/// negative unless it is registered.
+/// negative unless it is registered, and that it does not cease to be.
 pub(crate) unsafe fn set_area_offset(offset: isize) {
     let (own, distance): (isize, *const AtomicIsize);
     // SAFETY: reads an entry of the global offset table that never changes, and computes
