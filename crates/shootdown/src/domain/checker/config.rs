@@ -33,6 +33,16 @@ pub(super) struct Rules {
     pub(super) raises_at_once: bool,
     /// Who waits does so for a grace period that begins later.
     pub(super) waits_for_next: bool,
+    /// A child takes the lock over from a thread that it does not have,
+    pub(super) takes_over: bool,
+    /// makes counted readers' phase that of sections,
+    pub(super) rights_phase: bool,
+    /// waits for the readers of the other phase,
+    pub(super) waits_for_other: bool,
+    /// by a grace period without a number of its own,
+    pub(super) takes_no_number: bool,
+    /// and not for destructors that threads ran which it does not have.
+    pub(super) knows_generations: bool,
     /// Phases; 2 are enough.
     pub(super) phases: u8,
 }
@@ -52,6 +62,11 @@ pub(super) const SOUND: Rules = Rules {
     looks_for_free: true,
     raises_at_once: true,
     waits_for_next: true,
+    takes_over: true,
+    rights_phase: true,
+    waits_for_other: true,
+    takes_no_number: true,
+    knows_generations: true,
     phases: 2,
 };
 
@@ -70,4 +85,6 @@ pub(super) struct Domain {
     pub(super) parted: bool,
     /// Seats of a cid, in a phase.
     pub(super) seats: u8,
+    /// Whether the process may fork. Then who waits does so for destructors, too.
+    pub(super) forks: bool,
 }

@@ -18,12 +18,16 @@
 //! | one grace period at a time | `grace_periods_at_the_same_time`, `three_phases_instead_of_one_at_a_time` |
 //! | who waits does so for the next | `who_waits_for_what_has_begun` |
 //!
+//! | a child takes the lock over, rights `phase`, and catches up with a grace period that has no number | `forks` |
+//!
 //! Not here, for x86 orders it anyway: that who looks at seats does so with acquire
 //! ordering, and that a claim loads with it; for counts, loom finds it.
 
 mod config;
+mod forks;
 mod model;
 mod state;
+mod steps;
 
 use std::time::Instant;
 
@@ -40,7 +44,9 @@ fn is_broken(name: &str, domain: Domain) -> bool {
         .finish_when(HasDiscoveries::AnyFailures)
         .spawn_bfs()
         .join();
-    let wrong = checker.discovery("nobody uses what is freed");
+    let wrong = checker
+        .discovery("nobody uses what is freed")
+        .or_else(|| checker.discovery("who is left after a fork ends"));
     println!(
         "{name}: {} states, depth {}, {:.1} s{}",
         checker.unique_state_count(),
@@ -57,6 +63,7 @@ fn is_broken(name: &str, domain: Domain) -> bool {
                     | model::Action::Drain(one)
                     | model::Action::Preempt(one)
                     | model::Action::Run(one, _)
+                    | model::Action::Fork(one, _)
                     | model::Action::Interrupt(_, one) => one,
                 };
                 let thread = &state.threads[usize::from(number)];
@@ -83,6 +90,7 @@ fn sections(rules: Rules) -> Domain {
         open: 2,
         parted: false,
         seats: 1,
+        forks: false,
     }
 }
 
@@ -95,6 +103,7 @@ fn again(rules: Rules) -> Domain {
         open: 2,
         parted: false,
         seats: 1,
+        forks: false,
     }
 }
 
@@ -107,6 +116,7 @@ fn counted(rules: Rules) -> Domain {
         open: 2,
         parted: false,
         seats: 1,
+        forks: false,
     }
 }
 
@@ -119,6 +129,7 @@ fn reclaimers(rules: Rules) -> Domain {
         open: 2,
         parted: false,
         seats: 1,
+        forks: false,
     }
 }
 
@@ -131,6 +142,7 @@ fn waiter(rules: Rules) -> Domain {
         open: 2,
         parted: false,
         seats: 1,
+        forks: false,
     }
 }
 
@@ -143,6 +155,7 @@ fn opening(rules: Rules) -> Domain {
         open: 1,
         parted: false,
         seats: 1,
+        forks: false,
     }
 }
 

@@ -63,6 +63,7 @@ pub(super) enum Pc {
     Fenced,
     Scan,
     Free,
+    Destroy,
 }
 
 /// A word of memory.
@@ -190,7 +191,20 @@ pub(super) struct State {
     pub(super) ended: u8,
     pub(super) locked: bool,
     pub(super) preempted: u8,
+    /// Grace periods whose objects are being destroyed.
+    pub(super) destroying: u8,
+    pub(super) child: Heritage,
     pub(super) broken: bool,
+}
+
+/// What a child of fork has inherited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Heritage {
+    pub(super) is: bool,
+    /// The lock is that of a thread that is gone.
+    pub(super) inherits: bool,
+    /// A reader is gone that was inside: nobody will leave for it.
+    pub(super) held_up: bool,
 }
 
 impl Default for State {
@@ -215,6 +229,8 @@ impl Default for State {
             ended: 0,
             locked: false,
             preempted: 0,
+            destroying: 0,
+            child: Heritage::default(),
             broken: false,
         }
     }

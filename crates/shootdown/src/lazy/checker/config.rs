@@ -40,6 +40,11 @@ pub(super) struct Config {
     pub(super) warm: bool,
     /// Slots may be gone as soon as they are left: who leaves one looks at the home.
     pub(super) departs: bool,
+    /// A thread may fork, and this is the child from then on.
+    pub(super) forks: bool,
+    pub(super) child: Child,
+    /// At each state of it each thread is tried alone.
+    pub(super) solo: bool,
     /// Steps of a procedure that nobody else can tell apart are joined.
     pub(super) joins: bool,
     /// A miss counts in one step, and a store is one.
@@ -61,6 +66,20 @@ pub(super) enum Kernel {
     NoBarrier,
     /// Somebody else's counts though it began before the marks.
     Early,
+}
+
+/// What a child of fork does, and its shortcuts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Child {
+    Sound,
+    /// It does not take the lock over.
+    HonoursLock,
+    /// It goes on with what a thread that is gone was shooting down.
+    Resumes,
+    /// It holds all slots to be idle.
+    EndsLeases,
+    /// It does not look whether there is a batch, if there should be one by its number.
+    BelievesNumber,
 }
 
 /// What is not a procedure, and its shortcuts.
@@ -138,6 +157,9 @@ impl Config {
         handles: false,
         warm: false,
         departs: false,
+        forks: false,
+        child: Child::Sound,
+        solo: false,
         joins: false,
         whole: false,
         calm: false,

@@ -171,6 +171,12 @@ impl<R: Rules> World<R> {
         let cpu = state.threads[thread].cpu.expect("only who runs steps");
         if !self.config.handles || self.is_reader(thread) {
             state.drain(cpu);
+            if state.child.is {
+                // A flush, for the sake of those who had work and are gone.
+                self.tend(state, thread, Then::End);
+                state.threads[thread].force = true;
+                return true;
+            }
             state.threads[thread] = Thread::new(None, 0, Doing::Done);
             return true;
         }

@@ -20,6 +20,7 @@
 
 mod config;
 mod counts;
+mod forks;
 mod joined;
 mod model;
 mod mutants;

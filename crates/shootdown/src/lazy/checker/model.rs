@@ -42,6 +42,8 @@ pub(super) enum Action {
     Drain(u8),
     /// The thread's own next step; the number chooses.
     Step(usize, u8),
+    /// The thread forks; how much of their next steps the others have done.
+    Fork(usize, u8),
 }
 
 impl<R: Rules> World<R> {
@@ -117,6 +119,9 @@ impl<R: Rules> World<R> {
                     actions.push(Action::Preempt(index));
                 }
             }
+            if self.may_fork(state, index) {
+                actions.extend((0..3).map(|halves| Action::Fork(index, halves)));
+            }
             let choices = self.choices(state, index);
             actions.extend((0..choices).map(|choice| Action::Step(index, choice)));
             if thread.fencing {
@@ -159,6 +164,7 @@ impl<R: Rules> Model for World<R> {
 
     fn next_state(&self, last: &Self::State, action: Action) -> Option<Self::State> {
         let mut state = last.clone();
+        state.child.fresh = false;
         match action {
             Action::Switch(thread, cpu) => state.threads[thread].cpu = Some(cpu),
             Action::Preempt(thread) => {
@@ -190,6 +196,7 @@ impl<R: Rules> Model for World<R> {
                     return None;
                 }
             }
+            Action::Fork(thread, halves) => self.fork(&mut state, thread, halves),
         }
         state.settle_fences();
         state.order(&self.config);
@@ -207,6 +214,13 @@ impl<R: Rules> Model for World<R> {
                     state.broken.is_some() || !model.is_over(state) || model.is_clean(state)
                 },
             ),
+            Property::always(
+                "3: who is left after a fork ends",
+                |model: &Self, state: &State<R>| {
+                    let looks = state.child.fresh || model.config.solo && state.child.is;
+                    !looks || model.all_end(state)
+                },
+            ),
         ]
     }
 }
@@ -222,6 +236,7 @@ impl<R: Rules> World<R> {
             Action::ForeignArrives(cpu) => format!("the other fence arrives at CPU {cpu}"),
             Action::ForeignEnds => String::from("the other fence has ended"),
             Action::Drain(cpu) => format!("a store of CPU {cpu} is seen"),
+            Action::Fork(thread, halves) => format!("T{thread} forks ({halves})"),
             Action::Step(thread, choice) => {
                 let next = match state.threads[thread].doing {
                     Doing::Install(install, _) => format!("{:?}", install.request()),

@@ -3,7 +3,8 @@
 use super::super::protocol::{
     Answer, Object as Name, Outcome, Procedure, Request, Rules, Slot, is_marked,
 };
-use super::config::{Kernel, Reader};
+use super::config::{Child, Kernel, Reader};
+use super::forks::of_marks;
 use super::model::World;
 use super::state::{Doing, Field, OBJECTS, SLOTS, State, Then, mark_of, name_of, number_of};
 
@@ -182,7 +183,7 @@ impl<R: Rules> World<R> {
                 state.threads[thread].tends = true;
                 Answer::Done
             }
-            Request::TryLock => Answer::Is(!std::mem::replace(&mut state.lock, true)),
+            Request::TryLock => Answer::Is(self.try_lock(state)),
             Request::Unlock => {
                 state.lock = false;
                 Answer::Done
@@ -231,8 +232,16 @@ impl<R: Rules> World<R> {
 
     pub(super) fn has_work(&self, state: &State<R>, force: bool) -> bool {
         let all = force || self.config.batch == 1 || state.handles == 0;
-        let batch = if all { 1 } else { self.config.batch };
-        state.dying.count_ones() >= batch || state.nudged
+        let there = state.dying.count_ones();
+        let due = match all {
+            true => there > 0,
+            false => {
+                let number = there.cast_signed() + i32::from(state.child.drift);
+                let believes = self.config.child == Child::BelievesNumber;
+                number >= self.config.batch.cast_signed() && (believes || there > 0)
+            }
+        };
+        due || state.nudged
     }
 
     /// What waits for a fence waits no longer, if there has been one, or if it must not.
@@ -390,15 +399,23 @@ impl<R: Rules> World<R> {
             let in_cells = in_cells.count() as i8;
             let count = in_cells * self.bias();
             let held = in_cells != 0 && object.count == count && object.pending == 1;
-            !object.live || is_left(number as u8) || held
+            !object.live || is_left(number as u8) || held || state.is_pinned(number as u8)
         });
-        let slots = state.slots.iter().all(|&[active, pointer]| {
-            let marked = is_marked(pointer.into());
-            let live = pointer == 0 || state.objects[usize::from(number_of(pointer))].live;
-            active == 0 && live && (!marked || is_left(number_of(pointer)))
-        });
-        let rest = !waits && state.dying != 0 || state.kept != 0 || state.nudged;
-        objects && slots && !state.lock && !rest
+        let slots = state
+            .slots
+            .iter()
+            .enumerate()
+            .all(|(slot, &[active, pointer])| {
+                let marked = is_marked(pointer.into());
+                let live = pointer == 0 || state.objects[usize::from(number_of(pointer))].live;
+                let idle = active == 0 && live && (!marked || is_left(number_of(pointer)));
+                idle || state.is_stuck(slot, pointer)
+            });
+        // Nobody has needed the lock of a thread that is gone.
+        let locked = state.lock && !state.child.inherits;
+        let kept = of_marks(state.kept) & !state.child.pinned;
+        let rest = !waits && state.dying != 0 || kept != 0 || state.nudged;
+        objects && slots && !locked && !rest
     }
 }
 

@@ -15,6 +15,15 @@ const PARKS: Config = Config {
     ..Config::SMALL
 };
 
+/// On x86; the fence need not abort sections.
+const DEPARTS: Config = Config {
+    departs: true,
+    buffers: true,
+    kernel: Kernel::NoAbort,
+    cpus: 1,
+    ..Config::SMALL
+};
+
 const UPGRADES: Config = Config {
     upgrades: true,
     clears: true,
@@ -207,13 +216,18 @@ fn without_the_filter() {
 #[test]
 #[cfg_attr(debug_assertions, ignore = "in release: ci/checker.sh")]
 fn departures() {
+    holds("departures, buffers", DEPARTS.coarse());
+}
+
+#[test]
+#[ignore = "takes minutes: ci/checker.sh all"]
+fn departures_from_two_cids() {
     let config = Config {
-        departs: true,
-        buffers: true,
-        kernel: Kernel::NoAbort,
-        ..Config::SMALL
+        cpus: 2,
+        stores: 2,
+        ..DEPARTS
     };
-    holds("departures, buffers", config.coarse());
+    holds("departures, two cids, buffers", config.coarse());
 }
 
 /// With every policy, and more than one shootdown.
@@ -225,6 +239,7 @@ fn departures_and_emptied_slots() {
         empties: true,
         clears: true,
         stores: 2,
+        readers: 1,
         cpus: 1,
         ..Config::SMALL
     };
@@ -258,7 +273,7 @@ fn what_is_lent_is_looked_at() {
 
 /// Every step by itself.
 #[test]
-#[cfg_attr(debug_assertions, ignore = "in release: ci/checker.sh")]
+#[ignore = "takes minutes: ci/checker.sh all"]
 fn two_readers_and_a_store_step_by_step() {
     holds("two readers, one store, each step", Config::SMALL);
 }
@@ -287,7 +302,7 @@ fn several_ways_and_two_stores() {
 }
 
 #[test]
-#[cfg_attr(debug_assertions, ignore = "in release: ci/checker.sh")]
+#[ignore = "takes minutes: ci/checker.sh all"]
 fn refused_fences_and_emptied_slots() {
     let config = Config {
         refuses: true,

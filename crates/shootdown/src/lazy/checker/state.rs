@@ -191,6 +191,22 @@ pub(super) struct Foreign {
     pub(super) counts: bool,
 }
 
+/// What a child of fork has inherited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Heritage {
+    pub(super) is: bool,
+    /// Nothing has happened since.
+    pub(super) fresh: bool,
+    /// A thread that is gone has the lock; what it was shooting down.
+    pub(super) inherits: bool,
+    pub(super) orphans: u8,
+    /// Objects that threads had in hand, and slots that they held.
+    pub(super) pinned: u8,
+    pub(super) stuck: u8,
+    /// How many more dying objects there should be than there are.
+    pub(super) drift: i8,
+}
+
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct State<R> {
     pub(super) slots: [[u8; 2]; SLOTS],
@@ -214,6 +230,7 @@ pub(super) struct State<R> {
     /// Addresses that objects have had; those that none has had yet are alike.
     pub(super) used: u8,
     pub(super) threads: [Thread<R>; THREADS],
+    pub(super) child: Heritage,
     pub(super) broken: Option<&'static str>,
 }
 
@@ -302,6 +319,7 @@ impl<R: Rules> State<R> {
                 }
                 _ => Thread::new(None, 0, Doing::Done),
             }),
+            child: Heritage::default(),
             broken: None,
         };
         for cell in 0..config.cells {

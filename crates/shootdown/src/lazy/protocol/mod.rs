@@ -205,6 +205,8 @@ pub(crate) trait Rules:
     const ANNOUNCES_FIRST: bool = true;
     /// It leaves active slots to their holders.
     const SPARES_ACTIVE: bool = true;
+    /// It does not wait until they have left.
+    const WAITS_FOR_NO_HOLDER: bool = true;
     /// It keeps their marks in mind.
     const KEEPS_MARKS: bool = true;
     /// It takes a pointer away only if it is still the marked one.

@@ -139,6 +139,12 @@ impl<R: Rules> Shootdown<R> {
         }
     }
 
+    /// Whose mark, or mask, it is at.
+    #[cfg(test)]
+    pub(super) fn object(&self) -> Object {
+        self.object
+    }
+
     /// The new batch has been taken.
     fn after_batch() -> Step {
         match R::ANNOUNCES_MARKS {
@@ -277,9 +283,10 @@ impl<R: Rules> Procedure for Shootdown<R> {
             (Step::Pointer, Answer::Word(word)) if word == object.marked() => Step::Active,
             (Step::Pointer, Answer::Word(_)) => Step::Lower,
             (Step::Active, Answer::Word(active)) if active != 0 && R::SPARES_ACTIVE => {
-                match R::KEEPS_MARKS {
-                    true => Step::Keep,
-                    false => Step::Lower,
+                match (R::WAITS_FOR_NO_HOLDER, R::KEEPS_MARKS) {
+                    (false, _) => Step::Pointer,
+                    (true, true) => Step::Keep,
+                    (true, false) => Step::Lower,
                 }
             }
             (Step::Active, Answer::Word(_)) => Step::Take,

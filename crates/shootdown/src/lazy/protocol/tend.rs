@@ -11,6 +11,8 @@
 //! nudged; the lock's owner looks once more after it has given the lock back. All of these
 //! are sequentially consistent, so one of the two sees the other.
 
+#[cfg(test)]
+use super::Object;
 use super::shootdown::Shootdown;
 use super::{Answer, Outcome, Procedure, Request, Rules, Sound, mismatch};
 
@@ -40,6 +42,17 @@ impl<R: Rules> Tend<R> {
             filter,
             refused: false,
             step: Step::Work,
+        }
+    }
+}
+
+#[cfg(test)]
+impl<R: Rules> Tend<R> {
+    /// The object that it is at.
+    pub(crate) fn object(&self) -> Option<Object> {
+        match &self.step {
+            Step::Shootdown(shootdown) => Some(shootdown.object()),
+            _ => None,
         }
     }
 }
