@@ -19,4 +19,5 @@ mod partly;
 mod refusals;
 #[path = "../support/seccomp.rs"]
 mod seccomp;
+mod stepped;
 mod swaps;
