@@ -93,6 +93,7 @@ extern "C" fn act(_: i32) {
         1 => drop(enter_thread()),
         2 => prepare_unload(),
         3 => {
+            both();
             let _ = enter_thread();
             both();
         }
