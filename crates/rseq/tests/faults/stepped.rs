@@ -43,12 +43,35 @@ fn both() {
     COMMITTED.fetch_add(committed, Ordering::Relaxed);
 }
 
-/// Functions that compute once where the area stands, which actions interrupt them, and at
-/// which steps: a step takes the tracer 60 microseconds.
-const FUNCTIONS: [(&str, fn(), &[u32], usize); 3] = [
-    ("not registered", not_registered, &[0, 1, 2, 3, 4], 1),
-    ("enters and leaves", enters_and_leaves, &[1, 3], 41),
-    ("leaves", leaves, &[1, 4], 43),
+/// A function that computes once where the area stands.
+struct Stepped {
+    name: &'static str,
+    function: fn(),
+    /// Which actions interrupt it.
+    actions: &'static [u32],
+    /// At each how manieth step: a step takes the tracer 60 microseconds.
+    stride: usize,
+}
+
+const FUNCTIONS: [Stepped; 3] = [
+    Stepped {
+        name: "not registered",
+        function: not_registered,
+        actions: &[0, 1, 2, 3, 4],
+        stride: 1,
+    },
+    Stepped {
+        name: "enters and leaves",
+        function: enters_and_leaves,
+        actions: &[1, 3],
+        stride: 41,
+    },
+    Stepped {
+        name: "leaves",
+        function: leaves,
+        actions: &[1, 4],
+        stride: 43,
+    },
 ];
 
 /// Builds whose sections are longer are looked at here and there.
@@ -235,11 +258,12 @@ fn a_signal_at_every_step_leaves_no_section_unprotected() {
         return;
     }
     handle_signals();
-    for (name, function, actions, stride) in FUNCTIONS {
-        for &action in actions {
+    for stepped in FUNCTIONS {
+        let (name, function) = (stepped.name, stepped.function);
+        for &action in stepped.actions {
             ACTION.store(action, Ordering::Relaxed);
             let mut runs = 0;
-            for at in (0..).step_by(stride * SPARSE) {
+            for at in (0..).step_by(stepped.stride * SPARSE) {
                 let Some(child) = start(|| traced(function)) else {
                     println!("skipped: nobody may trace here");
                     return;
