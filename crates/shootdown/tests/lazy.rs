@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 
-use percid_shootdown::lazy::{LazyCell, LazyDomain, Lease, Policy, Shared, in_handler};
+use percid_shootdown::lazy::{LazyCell, LazyDomain, Lease, Policy, Saved, Shared, in_handler};
 
 /// Counts its drops.
 struct Counted(u64, Arc<AtomicUsize>);
@@ -292,7 +292,9 @@ fn a_batch_shares_a_fence() {
     let stats = all.domain.stats();
     if all.domain.caches() {
         assert!(stats.barriers <= 2, "{stats:?}");
-        assert!(stats.saved_by_batch > 0, "{stats:?}");
+        let saved = stats.saved_by_batch.barriers;
+        assert!(saved > 0 && stats.saved_by_batch.visits == 0, "{stats:?}");
+        assert_eq!(stats.asked, stats.barriers + saved, "{stats:?}");
     }
 }
 
@@ -327,10 +329,71 @@ fn who_leaves_switches_away() {
     let old = cell.swap(all.value(2));
     let cached = !Lease::is_counted(&lease);
     drop(lease);
-    assert_eq!(all.domain.stats().saved_by_switch_away, u64::from(cached));
+    let saved = || all.domain.stats().saved_by_switch_away;
+    assert_eq!((saved().visits, saved().barriers), (u64::from(cached), 0));
     let before = all.domain.stats().barriers;
     drop(old);
     assert_eq!((all.drops(), all.domain.stats().barriers), (1, before));
+    // No slot is left that may hold it.
+    assert_eq!(saved().barriers, u64::from(cached));
+    assert_eq!(all.domain.stats().saved_by_clear_bits, Saved::default());
+}
+
+/// Each object that is shot down asks for a fence, or a way has saved it; and so in all.
+#[test]
+fn what_each_way_saves_is_counted() {
+    const VALUES: u64 = 200;
+    let ways = [
+        Policy::new().filter(false).clear_bits(false),
+        Policy::new().filter(true).clear_bits(false),
+        Policy::new().filter(false).clear_bits(true),
+        Policy::new()
+            .filter(false)
+            .clear_bits(false)
+            .switch_away(true),
+        Policy::new().filter(false).clear_bits(false).batch(8),
+        Policy::new().filter(false).clear_bits(false).quiesce(8),
+    ];
+    for (way, policy) in ways.into_iter().enumerate() {
+        let all = Fixture::new(policy);
+        // More than there are ways of a stripe, so that slots are used for others.
+        let cells: Vec<_> = (0..8).map(|value| all.cell(value)).collect();
+        for value in 0..VALUES {
+            let cell = &cells[value as usize % cells.len()];
+            let lease = cell.load();
+            let old = cell.swap(all.value(value));
+            drop(lease);
+            drop(old);
+        }
+        drop(cells);
+        all.domain.flush();
+        assert_eq!(all.drops() as u64, VALUES + 8);
+        let stats = all.domain.stats();
+        let saved = [
+            stats.saved_by_filter,
+            stats.saved_by_clear_bits,
+            stats.saved_by_switch_away,
+            stats.saved_by_batch,
+            stats.saved_by_quiesce,
+        ];
+        let shared = stats.saved_by_batch.barriers + stats.saved_by_quiesce.barriers;
+        assert_eq!(stats.asked, stats.barriers + shared, "{way}: {stats:?}");
+        let spared: u64 = saved[..3].iter().map(|saved| saved.barriers).sum();
+        let all_of_them = stats.never_cached + spared + stats.asked;
+        assert_eq!(all_of_them, stats.freed, "{way}: {stats:?}");
+        // What is off saves nothing.
+        for (number, saved) in saved.into_iter().enumerate() {
+            let is_on = way == number + 1;
+            assert!(is_on || saved == Saved::default(), "{way}: {stats:?}");
+            // How often the thread changes its cid is the scheduler's affair.
+            let saves = |what: u64| !is_on || !all.domain.caches() || what > 0;
+            match number {
+                2 => assert!(saves(saved.barriers) && saves(saved.visits), "{stats:?}"),
+                3 => assert!(saves(saved.barriers), "{stats:?}"),
+                _ => {}
+            }
+        }
+    }
 }
 
 #[test]

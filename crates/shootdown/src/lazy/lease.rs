@@ -176,11 +176,8 @@ unsafe fn empty(home: &'static Home, header: NonNull<Header>, slot: Slot) {
         home.handles.hold();
         Kept(home)
     });
-    home.counts.saved_by_switch_away.inc();
-    drive(
-        Empty::new(slot, name_of(header)),
-        &mut Real::new(home, false),
-    );
+    home.counts.saved_by_switch_away.visits.inc();
+    drive(Empty::new(slot, name_of(header)), &mut Real::leaving(home));
     // SAFETY: still the caller's.
     if unsafe { slot.leave() } != NONE || home.nudged.load(Ordering::Relaxed) {
         home.nudge();

@@ -73,7 +73,7 @@ mod work;
 pub use cell::{LazyCell, Named};
 pub use domain::LazyDomain;
 pub use lease::Lease;
-pub use policy::{Policy, ShootdownStats};
+pub use policy::{Policy, Saved, ShootdownStats};
 pub use shared::Shared;
 
 /// Runs `f`, a signal handler's work, so that nothing is shot down and no destructor runs:

@@ -5,8 +5,16 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use percid::Counter;
 
-/// Ways to make fewer fences, which interrupt every running thread. They compose; each has
-/// a counter in [`ShootdownStats`] that shows what it saved.
+/// Ways to make fewer fences, which interrupt every running thread. They compose; what each
+/// of them [`Saved`] says [`ShootdownStats`]:
+///
+/// | way | a barrier is saved where | a visit of a slot is saved where |
+/// | --- | --- | --- |
+/// | [`switch_away`](Policy::switch_away) | no slot is left that may hold the object | its leaver has emptied it |
+/// | [`batch`](Policy::batch) | another object of the batch asks for one | nowhere: each object's slots are looked at |
+/// | [`filter`](Policy::filter) | no slot that is looked at holds the object | it need not be marked, and looked at again |
+/// | [`clear_bits`](Policy::clear_bits) | no slot is left that may hold the object | it was used for another one |
+/// | [`quiesce`](Policy::quiesce) | somebody else has made one | nowhere, as of batches |
 ///
 /// ```
 /// use percid_shootdown::lazy::{LazyDomain, Policy};
@@ -198,63 +206,126 @@ pub struct ShootdownStats {
     pub left_to_holders: u64,
     /// Objects that no slot had ever cached: freed by their last count.
     pub never_cached: u64,
-    /// Saved by [`batch`](Policy::batch): objects that shared the fence of another.
-    pub saved_by_batch: u64,
-    /// Saved by [`filter`](Policy::filter): slots that were not marked.
-    pub saved_by_filter: u64,
-    /// Saved by the filter, too: batches that needed no fence at all.
-    pub saved_barriers: u64,
-    /// Saved by [`clear_bits`](Policy::clear_bits): visits.
-    pub saved_by_clear_bits: u64,
-    /// Saved by [`switch_away`](Policy::switch_away): slots that were emptied by those who
-    /// left them.
-    pub saved_by_switch_away: u64,
-    /// Saved by [`quiesce`](Policy::quiesce): batches that were served by a fence of
-    /// somebody else.
-    pub saved_by_quiesce: u64,
+    /// Objects that asked for a fence: as many as there were [`barriers`](Self::barriers),
+    /// and as batches and quiescing saved, where none was refused and none waits.
+    pub asked: u64,
+    /// Saved by [`batch`](Policy::batch).
+    pub saved_by_batch: Saved,
+    /// Saved by [`filter`](Policy::filter).
+    pub saved_by_filter: Saved,
+    /// Saved by [`clear_bits`](Policy::clear_bits).
+    pub saved_by_clear_bits: Saved,
+    /// Saved by [`switch_away`](Policy::switch_away).
+    pub saved_by_switch_away: Saved,
+    /// Saved by [`quiesce`](Policy::quiesce).
+    pub saved_by_quiesce: Saved,
+}
+
+/// What one of the ways of a [`Policy`] has saved.
+///
+/// ```
+/// use percid_shootdown::lazy::{LazyDomain, Policy, Saved};
+///
+/// let domain = LazyDomain::new(Policy::new().batch(8));
+/// assert_eq!(domain.stats().saved_by_batch, Saved::default());
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Saved {
+    /// Fences: one for each object that asked for none, for this reason, or for none of its
+    /// own.
+    pub barriers: u64,
+    /// Visits of slots.
+    pub visits: u64,
+}
+
+/// The counters behind [`Saved`].
+#[derive(Default)]
+pub(super) struct Savings {
+    pub(super) barriers: Counter,
+    pub(super) visits: Counter,
+}
+
+/// What is behind a field of [`ShootdownStats`].
+trait Counted {
+    type Count;
+
+    fn count(&self) -> Self::Count;
+
+    fn since(now: Self::Count, then: Self::Count) -> Self::Count;
+}
+
+impl Counted for Counter {
+    type Count = u64;
+
+    fn count(&self) -> u64 {
+        self.sum()
+    }
+
+    fn since(now: u64, then: u64) -> u64 {
+        now - then
+    }
+}
+
+impl Counted for Savings {
+    type Count = Saved;
+
+    fn count(&self) -> Saved {
+        Saved {
+            barriers: self.barriers.sum(),
+            visits: self.visits.sum(),
+        }
+    }
+
+    fn since(now: Saved, then: Saved) -> Saved {
+        Saved {
+            barriers: now.barriers - then.barriers,
+            visits: now.visits - then.visits,
+        }
+    }
 }
 
 macro_rules! counts {
-    ($($name:ident),* $(,)?) => {
+    ($($name:ident: $behind:ty),* $(,)?) => {
         /// The counters behind [`ShootdownStats`].
         #[derive(Default)]
         pub(super) struct Counts {
-            $(pub(super) $name: Counter,)*
+            $(pub(super) $name: $behind,)*
         }
 
         impl Counts {
             pub(super) fn stats(&self) -> ShootdownStats {
-                ShootdownStats { $($name: self.$name.sum(),)* }
+                ShootdownStats { $($name: self.$name.count(),)* }
             }
         }
 
         impl ShootdownStats {
             /// What was done since.
             pub(super) fn since(self, then: ShootdownStats) -> ShootdownStats {
-                ShootdownStats { $($name: self.$name - then.$name,)* }
+                ShootdownStats { $($name: <$behind>::since(self.$name, then.$name),)* }
             }
         }
     };
 }
 
 counts! {
-    made,
-    freed,
-    misses,
-    counted,
-    shootdowns,
-    barriers,
-    refused,
-    visits,
-    marks,
-    left_to_holders,
-    never_cached,
-    saved_by_batch,
-    saved_by_filter,
-    saved_barriers,
-    saved_by_clear_bits,
-    saved_by_switch_away,
-    saved_by_quiesce,
+    made: Counter,
+    freed: Counter,
+    misses: Counter,
+    counted: Counter,
+    shootdowns: Counter,
+    barriers: Counter,
+    refused: Counter,
+    visits: Counter,
+    marks: Counter,
+    left_to_holders: Counter,
+    never_cached: Counter,
+    asked: Counter,
+    saved_by_batch: Savings,
+    saved_by_filter: Savings,
+    saved_by_clear_bits: Savings,
+    saved_by_switch_away: Savings,
+    saved_by_quiesce: Savings,
 }
 
 impl fmt::Debug for Counts {

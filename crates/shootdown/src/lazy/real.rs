@@ -24,14 +24,40 @@ pub(super) struct Working {
     parked: u64,
     parked_marks: Vec<(Slot, Object)>,
     since: Option<Point>,
-    /// Whether the batch has needed a fence.
-    fenced: bool,
+    /// Who asks for a fence.
+    askers: Askers,
+    /// The same of what waits, and in how many batches they came.
+    parked_askers: u64,
+    parked_batches: u64,
+}
+
+/// Objects of a batch.
+#[derive(Default)]
+struct Askers {
+    /// Those that a slot may hold, and the last one of them.
+    possible: u64,
+    last_possible: Option<Object>,
+    /// Those that one does.
+    certain: u64,
+    last_certain: Option<Object>,
+}
+
+impl Askers {
+    fn note_possible(&mut self, object: Object) {
+        self.possible += u64::from(self.last_possible.replace(object) != Some(object));
+    }
+
+    fn note_certain(&mut self, object: Object) {
+        self.certain += u64::from(self.last_certain.replace(object) != Some(object));
+    }
 }
 
 /// A domain, for a procedure to work in.
 pub(super) struct Real<'a> {
     home: &'a Home,
     force: bool,
+    /// Whether a slot is emptied, not used again.
+    leaves: bool,
     /// Whether the parked batch has been looked at.
     looked: bool,
     /// Whether its fence was refused.
@@ -45,9 +71,18 @@ impl<'a> Real<'a> {
         Real {
             home,
             force,
+            leaves: false,
             looked: false,
             refused: false,
             dead: NONE,
+        }
+    }
+
+    /// For who takes an object out of a slot.
+    pub(super) fn leaving(home: &'a Home) -> Real<'a> {
+        Real {
+            leaves: true,
+            ..Real::new(home, false)
         }
     }
 
@@ -99,12 +134,28 @@ impl<'a> Real<'a> {
             .fetch_sub(objects.cast_signed(), Ordering::SeqCst);
         if objects > 0 {
             self.home.counts.shootdowns.inc();
-            self.home.counts.saved_by_batch.add(objects - 1);
         }
         // SAFETY: locked.
         let working = unsafe { self.working() };
         working.batch = first;
-        working.fenced = false;
+        working.askers = Askers::default();
+    }
+
+    /// The slots of the batch have been looked at: how many of its objects ask for a fence.
+    fn asked(&mut self) -> u64 {
+        let filters = self.home.policy.filters();
+        // SAFETY: locked.
+        let askers = core::mem::take(&mut unsafe { self.working() }.askers);
+        let asked = if filters {
+            askers.certain
+        } else {
+            askers.possible
+        };
+        let counts = &self.home.counts;
+        counts.asked.add(asked);
+        let spared = askers.possible.saturating_sub(asked);
+        counts.saved_by_filter.barriers.add(spared);
+        asked
     }
 
     fn fence(&self, since: Option<Point>) -> bool {
@@ -116,7 +167,13 @@ impl<'a> Real<'a> {
 
     fn park(&mut self) -> bool {
         let home = self.home;
+        let asked = self.asked();
         if self.force || home.policy.quiesce() == 0 || !home.has_handles() {
+            // They share a fence, which is made now.
+            home.counts
+                .saved_by_batch
+                .barriers
+                .add(asked.saturating_sub(1));
             return false;
         }
         // SAFETY: locked.
@@ -129,6 +186,8 @@ impl<'a> Real<'a> {
             length(first)
         };
         working.parked_marks.append(&mut working.marks);
+        working.parked_askers += asked;
+        working.parked_batches += 1;
         // After the marks. What waits already waits a little longer.
         working.since = Some(Barriers::process().point());
         // Ordering: SeqCst, with the look at the handles after unlocking: pairs with
@@ -148,16 +207,23 @@ impl<'a> Real<'a> {
         let Some(point) = since else {
             return false;
         };
-        if Barriers::process().has_served(point) {
-            home.counts.saved_by_quiesce.inc();
+        let made = if Barriers::process().has_served(point) {
+            0
         } else if !self.force && home.has_handles() && objects_may_wait(home) {
             return false;
         } else if !self.fence(since) {
             self.refused = true;
             return false;
-        }
+        } else {
+            1
+        };
         // SAFETY: locked.
         let working = unsafe { self.working() };
+        let asked = core::mem::take(&mut working.parked_askers);
+        let batches = core::mem::take(&mut working.parked_batches);
+        home.counts.saved_by_quiesce.barriers.add(batches - made);
+        let shared = asked.saturating_sub(batches);
+        home.counts.saved_by_batch.barriers.add(shared);
         working.since = None;
         working.batch = core::mem::take(&mut working.parked);
         working.marks.append(&mut working.parked_marks);
@@ -230,7 +296,7 @@ impl Shared for Real<'_> {
                 counts.visits.inc();
                 let holds = word(slot, POINTER) == Answer::Word(object.0);
                 if !holds {
-                    counts.saved_by_filter.inc();
+                    counts.saved_by_filter.visits.inc();
                 }
                 Answer::Is(holds)
             }
@@ -253,14 +319,20 @@ impl Shared for Real<'_> {
                 Answer::Done
             }
             Request::ClearBit(object, slot) => {
-                // SAFETY: an install holds the slot, and has found the object there.
-                if unsafe { home.slots().clear(object, slot) } {
-                    counts.saved_by_clear_bits.inc();
+                // SAFETY: who empties the slot, or uses it again, holds it, and has found the
+                // object there.
+                if unsafe { home.slots().clear(object, slot) } && !self.leaves {
+                    counts.saved_by_clear_bits.visits.inc();
                 }
                 Answer::Done
             }
             Request::InMask(object, after) => {
-                Answer::Slot(home.slots().in_mask(header(object), after))
+                let slot = home.slots().in_mask(header(object), after);
+                if slot.is_some() {
+                    // SAFETY: locked.
+                    unsafe { self.working() }.askers.note_possible(object);
+                }
+                Answer::Slot(slot)
             }
             Request::GiveBack(object) => Answer::Is(header(object).references.give_cached_back()),
             Request::Condemn(object) => {
@@ -299,10 +371,9 @@ impl Shared for Real<'_> {
             Request::TryLock => Answer::Is(self.try_lock()),
             Request::Unlock => {
                 // SAFETY: locked.
-                let working = unsafe { self.working() };
-                if core::mem::take(&mut working.batch) != NONE && !working.fenced {
-                    counts.saved_barriers.inc();
-                }
+                unsafe { self.working() }.batch = NONE;
+                // Of a batch that needed no fence.
+                self.asked();
                 // Ordering: SeqCst, as `Tend` says; Release for `working`.
                 home.lock.swap(0, Ordering::SeqCst);
                 Answer::Done
@@ -336,7 +407,9 @@ impl Shared for Real<'_> {
             Request::Note(slot, object) => {
                 counts.marks.inc();
                 // SAFETY: locked.
-                unsafe { self.working() }.marks.push((slot, object));
+                let working = unsafe { self.working() };
+                working.askers.note_certain(object);
+                working.marks.push((slot, object));
                 Answer::Done
             }
             // SAFETY: locked.
@@ -361,11 +434,7 @@ impl Shared for Real<'_> {
                 home.announced.fetch_add(1, Ordering::Release);
                 Answer::Done
             }
-            Request::Fence => {
-                // SAFETY: locked.
-                unsafe { self.working() }.fenced = true;
-                Answer::Is(self.fence(None))
-            }
+            Request::Fence => Answer::Is(self.fence(None)),
             Request::Nudged => Answer::Is(home.nudged.load(Ordering::SeqCst)),
             Request::Work => {
                 // Without handles nobody may come who looks again.

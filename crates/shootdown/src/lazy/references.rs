@@ -226,6 +226,12 @@ impl<R: Rules> References<R> {
         slot < EXACT
     }
 
+    /// Whether a slot has ever cached it, as who saw its count fall to zero may ask.
+    #[cfg(not(loom))]
+    pub(crate) fn was_cached(&self) -> bool {
+        self.cached.load(Relaxed)
+    }
+
     /// Whether the slot may hold it.
     // Ordering: Acquire pairs with the Release of `cache`.
     pub(crate) fn is_in_mask(&self, slot: u32) -> bool {

@@ -25,7 +25,14 @@ impl Home {
         // SAFETY: nobody frees it before it is on a list.
         let header = unsafe { object.as_ref() };
         if header.references.is_in_no_mask() {
-            self.counts.never_cached.inc();
+            let counts = &self.counts;
+            // Ordering: Relaxed: nobody else has it any more.
+            let is_stale = header.references.stale.load(Ordering::Relaxed);
+            match header.references.was_cached() {
+                false => counts.never_cached.inc(),
+                true if is_stale => counts.saved_by_switch_away.barriers.inc(),
+                true => counts.saved_by_clear_bits.barriers.inc(),
+            }
             if dead::is_in_handler() {
                 self.dead.push(name_of(object).0, &header.next);
                 return self.leave_behind();
