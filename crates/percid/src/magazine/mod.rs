@@ -3,9 +3,9 @@
 //! # Algorithm
 //!
 //! Each cid has a *magazine*, a stack of words: push and pop are one section each. One
-//! that runs empty takes blocks of words from the *depot*, as many as fill half of what it
-//! may hold; one that runs full gives half away. So a producer and a consumer on different
-//! cids pay for a trade once in hundreds of words.
+//! that runs empty takes blocks of words from the *depot*, two or as many as fill half of what
+//! it may hold; one that runs full gives as many away. So a producer and a consumer on different
+//! cids pay for a trade once in a hundred words.
 //!
 //! | word of a stripe | changed by |
 //! | --- | --- |

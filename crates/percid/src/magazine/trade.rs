@@ -13,6 +13,12 @@ use super::{Magazines, Source};
 use crate::scope::Scope;
 use crate::sync::process_id;
 
+/// Blocks of one trade, at the most. Larger ones let a producer and a consumer do nothing but
+/// trade for microseconds: of eight blocks (half of the largest magazine) an object took 1.15 to
+/// 1.22 times as long on its way from one core to another as of two, of four 1.36 times, of one
+/// 1.09 times. Prefetching the objects for the producer, in trades of any size, changed nothing.
+const BLOCKS: u32 = 2;
+
 /// How often other cids are robbed rather than the system asked, at the most.
 const STEALING: Duration = Duration::from_millis(10);
 
@@ -52,9 +58,9 @@ impl<S: Scope> Magazines<S> {
         Some(Way::Thread(Magazine::of(stripe)))
     }
 
-    /// Gets a word for the caller, and half a magazine more.
+    /// Gets a word for the caller, and half a magazine or two blocks more.
     fn refill(&self, way: Way<'_, S>, source: &impl Source) -> Option<u64> {
-        let want = (self.miss(way, REFILLS) / 2).max(1);
+        let want = traded(self.miss(way, REFILLS));
         let mut mine = None;
         let mut moved = self.refill_from_depot(way, want, &mut mine);
         let mut grow = false;
@@ -104,7 +110,13 @@ impl<S: Scope> Magazines<S> {
             if mine.is_none() {
                 *mine = block.remove();
             }
-            let count = (block.count() as u32).min(want - moved);
+            // A block as a whole, where so many are wanted: none is left that holds some.
+            let most = if want < ITEMS as u32 {
+                want - moved
+            } else {
+                want
+            };
+            let count = (block.count() as u32).min(most);
             // SAFETY: the block's items.
             let pushed = unsafe { way.push_batch(block.items(), count) };
             block.remove_first(pushed as usize);
@@ -118,9 +130,9 @@ impl<S: Scope> Magazines<S> {
         moved
     }
 
-    /// Gives half a magazine to the depot, and then finds room for the word.
+    /// Gives half a magazine or two blocks to the depot, and then finds room for the word.
     fn flush(&self, way: Way<'_, S>, word: u64, source: &impl Source) {
-        let want = (self.miss(way, FLUSHES) / 2).max(1);
+        let want = traded(self.miss(way, FLUSHES));
         // The gate may have been opened just now.
         if way.push(word).is_ok() {
             return;
@@ -292,6 +304,15 @@ impl<S: Scope> Magazines<S> {
     }
 }
 
+/// How many words are traded for a magazine that may hold so many.
+fn traded(gate: u32) -> u32 {
+    let half = (gate / 2).max(1);
+    match half / ITEMS as u32 {
+        0 => half,
+        blocks => blocks.min(BLOCKS) * ITEMS as u32,
+    }
+}
+
 /// Keeps words that have no place here; if keeping one panics, as a value's drop may, the
 /// rest all the same.
 pub(super) fn keep_all(words: impl Iterator<Item = u64>, source: &dyn Source) {
@@ -329,6 +350,12 @@ mod tests {
             self.0.borrow_mut().push(word);
             assert_ne!(word, 2, "not this one");
         }
+    }
+
+    #[test]
+    fn a_trade_is_half_a_magazine_and_whole_blocks_if_it_can() {
+        let gates = [0, 1, 2, 100, 124, 200, 256, 1017];
+        assert_eq!(gates.map(traded), [1, 1, 1, 50, 62, 62, 124, 124]);
     }
 
     #[test]

@@ -35,10 +35,10 @@ use crate::scope::{Process, Scope};
 /// # Cost
 ///
 /// A hit is one section: seven loads and three plain stores, no atomic read-modify-write, no
-/// fence, no system call. A miss trades half of what the cid may cache with a depot that
-/// all share. Memory comes in chunks of 256 KiB of address space, and pages of them as they
-/// are used; 64 KiB of free objects at the most are cached per *active* cid, and nothing per
-/// thread.
+/// fence, no system call. A miss trades a hundred objects, or half of what the cid may
+/// cache, with a depot that all share. Memory comes in chunks of 256 KiB of address space, and
+/// pages of them as they are used; 64 KiB of free objects at the most are cached per *active*
+/// cid, and nothing per thread.
 ///
 /// What is not needed goes back to the system by itself, step by step and never in a hit: the
 /// objects of a cid that did not use the pool for a decay time (a second, unless
