@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::hint::black_box;
 use std::sync::Barrier;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use percid::RawPool;
 
@@ -46,6 +46,11 @@ pub(super) const STARTUP: [Fresh; 1] = [Fresh {
 pub(super) const TRIM: [Fresh; 1] = [Fresh {
     name: "percid",
     measure: trim,
+}];
+
+pub(super) const DECAYED: [Fresh; 1] = [Fresh {
+    name: "percid",
+    measure: decay,
 }];
 
 const LAYOUT: Layout = match Layout::from_size_align(BYTES, 16) {
@@ -168,10 +173,30 @@ fn startup() -> Result<f64, Error> {
 
 /// MiB after a pool that held 256 MiB was trimmed.
 fn trim() -> Result<f64, Error> {
-    const COUNT: usize = (256 << 20) / 64;
     let pool = RawPool::new(super::raw::LAYOUT);
-    let mut all = vec![std::ptr::null_mut(); COUNT];
+    left_of(256, &pool, || {
+        let _ = pool.trim();
+    })
+}
+
+/// MiB after a pool that held 64 MiB gave back what it did not need by itself, while somebody
+/// read its statistics.
+fn decay() -> Result<f64, Error> {
+    let pool = RawPool::builder(super::raw::LAYOUT).decay_after(Some(DECAY));
+    let pool = pool.build_static();
+    left_of(64, &pool, || {
+        let end = Instant::now() + DECAY * 20;
+        while pool.stats().objects > 0 && Instant::now() < end {
+            thread::sleep(Duration::from_millis(4));
+        }
+    })
+}
+
+/// MiB after so many were used and freed.
+fn left_of(mebibytes: usize, pool: &RawPool, after: impl FnOnce()) -> Result<f64, Error> {
+    let mut all = vec![std::ptr::null_mut(); (mebibytes << 20) / 64];
     let count = pool.alloc_batch(&mut all);
+    let expected = all.len();
     for &object in &all[..count] {
         // SAFETY: allocated just now.
         unsafe { object.write_bytes(1, 64) };
@@ -180,9 +205,9 @@ fn trim() -> Result<f64, Error> {
     // SAFETY: as above.
     unsafe { pool.free_batch(&all[..count]) };
     drop(all);
-    let _ = pool.trim();
+    after();
     let left = anonymous().map_err(Error::Resident)?;
-    crate::error::expect("percid", count as u64, COUNT as u64)?;
-    crate::error::expect("percid", u64::from(full >= 256 << 20), 1)?;
+    crate::error::expect("percid", count as u64, expected as u64)?;
+    crate::error::expect("percid", u64::from(full >= (mebibytes << 20) as u64), 1)?;
     Ok(left as f64 / (1 << 20) as f64)
 }

@@ -8,7 +8,8 @@
 //! | `flow` | 64 bytes allocated on one thread and freed on another |
 //! | `sleepers` | memory of 1,000 sleeping threads that each took and returned 64 objects |
 //! | `startup` | memory that one pool brings, with one object used |
-//! | `trim` | memory left of 256 MiB in an idle pool |
+//! | `trim` | memory left of 256 MiB in an idle pool that is trimmed |
+//! | `decay` | memory left of 64 MiB in one that gives it back by itself |
 //!
 //! Memory is anonymous memory: no code and no files. Of sleepers it is what the process has
 //! after they did their work less what it had when they had begun.
@@ -116,6 +117,13 @@ pub static SUITE: Suite = Suite {
             1,
             &memory::TRIM,
         ),
+        Case::fresh(
+            "decay",
+            "memory left of 64 MiB that a pool gave back by itself",
+            "MiB",
+            1,
+            &memory::DECAYED,
+        ),
     ],
     comparisons: &[
         ratio(
@@ -215,5 +223,6 @@ pub static SUITE: Suite = Suite {
         ),
         figure("start-up, KiB", ("startup", "percid", 1)),
         figure("after trim of 256 MiB, MiB", ("trim", "percid", 1)),
+        figure("after decay of 64 MiB, MiB", ("decay", "percid", 1)),
     ],
 };

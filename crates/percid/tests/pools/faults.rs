@@ -348,6 +348,48 @@ fn a_thread_that_is_killed_loses_what_it_has_and_nothing_else() {
     }
 }
 
+/// Objects that a constructor of this program has got, before `main`.
+static EARLY: [AtomicU64; 200] = [const { AtomicU64::new(0) }; 200];
+static EARLY_POOL: RawPool = RawPool::new(LAYOUT);
+
+extern "C" fn before_main() {
+    for (at, place) in EARLY.iter().enumerate() {
+        let Ok(object) = EARLY_POOL.try_alloc() else {
+            return;
+        };
+        // SAFETY: allocated just now, and large enough.
+        unsafe { object.cast::<u64>().write(at as u64) };
+        place.store(object.addr().get() as u64, Ordering::Relaxed);
+        if at % 2 == 1 {
+            free(&EARLY_POOL, object);
+        }
+    }
+}
+
+// SAFETY: the section is one of pointers to functions without arguments.
+#[unsafe(link_section = ".init_array")]
+#[used]
+static AT_START: extern "C" fn() = before_main;
+
+#[test]
+fn constructors_use_pools_before_main() {
+    let early = EARLY.each_ref().map(|it| it.load(Ordering::Relaxed));
+    assert!(early.iter().all(|&object| object != 0));
+    // Each second one is still in use, and as it was left.
+    let held: Vec<_> = early.iter().enumerate().step_by(2).collect();
+    for &(at, &object) in &held {
+        let object: *const u64 = ptr::with_exposed_provenance(object as usize);
+        // SAFETY: allocated before, and never freed.
+        assert_eq!(unsafe { object.read() }, at as u64);
+    }
+    let held: Vec<_> = held
+        .into_iter()
+        .filter_map(|(_, &object)| NonNull::new(ptr::with_exposed_provenance_mut(object as usize)))
+        .collect();
+    let mut room = vec![0; 1000];
+    assert!(distinct(&EARLY_POOL, &held, &mut room));
+}
+
 #[test]
 fn destructors_of_thread_locals_use_pools() {
     static POOL: RawPool = RawPool::new(LAYOUT);

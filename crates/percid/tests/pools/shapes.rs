@@ -243,6 +243,31 @@ fn what_is_cached_can_be_moved_stopped_and_resized() {
     assert!(pool.decay().is_ok());
 }
 
+/// What a cid may cache doubles with each miss, from a sixteenth of the bytes to all of them,
+/// and begins small again when it was taken away.
+#[test]
+fn capacities_follow_misses() {
+    let builder = RawPool::builder(Layout::new::<[u64; 8]>()).cid_bytes(32 << 10);
+    let pool = builder.decay_after(None).build().unwrap();
+    let (least, most) = (32, 512);
+    for _ in 0..20 {
+        let objects = alloc(&pool, 3000);
+        free(&pool, objects);
+    }
+    let of_cids = || pool.cids().filter(|it| it.cid.is_some() && it.refills > 0);
+    assert!(of_cids().all(|it| (least..=most).contains(&it.capacity)));
+    let reached = of_cids().map(|it| it.capacity).max();
+    assert!(reached.is_none_or(|capacity| capacity == most));
+    if pool.mode().fence.is_ok() {
+        pool.drain().unwrap();
+        assert!(of_cids().all(|it| it.cached == 0 && it.capacity <= most / 2));
+        for _ in 0..10 {
+            pool.drain().unwrap();
+        }
+        assert!(of_cids().all(|it| it.capacity == least));
+    }
+}
+
 #[test]
 fn who_takes_and_gives_back_by_turns_hardly_ever_misses() {
     let pool = RawPool::builder(Layout::new::<[u64; 4]>()).decay_after(None);
