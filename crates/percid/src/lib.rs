@@ -86,6 +86,8 @@ mod arena;
 #[cfg(not(loom))]
 mod bounded;
 #[cfg(not(loom))]
+#[cfg(all(test, target_os = "linux", not(loom)))]
+mod checker;
 mod counter;
 #[cfg(not(loom))]
 mod extremes;
