@@ -15,7 +15,8 @@
 //! | `gated` | what a structure needs of words behind a gate |
 //! | `gate` | a word that is added to while its gate is open |
 //! | `run` | consecutive words of it |
-//! | `scoped` | the arena of a domain, and words of it |
+//! | `scoped` | the arena of a domain, and runs of words of it |
+//! | `scoped_word` | one word of it |
 //! | `scoped_gate` | a word of a domain that is added to while its gate is open |
 //! | `operation` | one section, whatever its ids and its stripes |
 //! | `stripes` | the stripes of some words, to read |
@@ -48,6 +49,8 @@ mod scoped;
 #[cfg(not(loom))]
 mod scoped_gate;
 #[cfg(not(loom))]
+mod scoped_word;
+#[cfg(not(loom))]
 mod shared;
 #[cfg(not(loom))]
 mod standby;
@@ -71,11 +74,13 @@ pub(crate) use process::limit as process_limit;
 #[cfg(not(loom))]
 pub(crate) use run::{Run, run_once};
 #[cfg(not(loom))]
+pub(crate) use scoped::ScopedRun;
+#[cfg(not(loom))]
 pub use scoped::domain_arena_stats;
 #[cfg(not(loom))]
-pub(crate) use scoped::{ScopedRun, ScopedWord};
-#[cfg(not(loom))]
 pub(crate) use scoped_gate::ScopedGate;
+#[cfg(not(loom))]
+pub(crate) use scoped_word::ScopedWord;
 #[cfg(not(loom))]
 pub use shared::ArenaStats;
 #[cfg(not(loom))]

@@ -1,4 +1,4 @@
-//! The arena of a domain, and words of it.
+//! The arena of a domain, and runs of words of it.
 //!
 //! The domain owns its arena, as memory under its limit; a word owns its domain. So the
 //! arena goes when the last word and the last handle have gone.
@@ -8,17 +8,17 @@ use core::sync::atomic::AtomicU64;
 
 use percid_cid::domain::{self, AttachError};
 use percid_cid::{Domain, Source, backend};
-use percid_rseq::section::{self, Table, WordAddress};
-use percid_rseq::{Refusal, portable};
+use percid_rseq::Refusal;
+use percid_rseq::section::{Table, WordAddress};
 
+use super::ArenaError;
 use super::apart::{Apart, Kept, run_in};
 use super::layout::{DOMAIN_SHIFT, Layout, Stripe};
-use super::operation::{Add, Operation, is_answer};
+use super::operation::{Operation, is_answer};
 use super::process::open;
 use super::run::Run;
 use super::shared::{Arena, ArenaStats};
 use super::stripes::{StripeRef, Stripes};
-use super::{ArenaError, ledger};
 
 /// The arena of a domain.
 pub(crate) struct DomainArena(Arc<Inside>);
@@ -117,9 +117,9 @@ impl Drop for Own {
 /// Words in every stripe of a domain.
 pub(crate) struct ScopedRun {
     /// Where sections find their id: the domain's table, or a closed one.
-    ids: Table<'static>,
+    pub(super) ids: Table<'static>,
     /// The first word's address in stripe 0.
-    first: WordAddress,
+    pub(super) first: WordAddress,
     place: Scoped,
 }
 
@@ -256,7 +256,7 @@ impl ScopedRun {
 
     #[cold]
     #[inline(never)]
-    unsafe fn run_slow<O: Operation>(
+    pub(super) unsafe fn run_slow<O: Operation>(
         &self,
         operation: &O,
         value: &mut Option<O::Output>,
@@ -352,81 +352,6 @@ impl ScopedRun {
     /// Nowhere: sections of a domain find their id in its table.
     pub(crate) fn in_sections(&self) -> Option<WordAddress> {
         None
-    }
-}
-
-/// A word in every stripe of a domain.
-pub(crate) struct ScopedWord(ScopedRun);
-
-impl ScopedWord {
-    pub(crate) fn new(domain: &Domain) -> Result<ScopedWord, ArenaError> {
-        Ok(ScopedWord(ScopedRun::new(domain, 1)?))
-    }
-
-    /// Adds 1.
-    #[inline]
-    pub(crate) fn increment(&self) {
-        // SAFETY: an allocated word, or a closed table; the domain opens a stripe before its
-        // id is in a slot, and closes none, and they change by sections only.
-        let added = unsafe { section::increment::<_, DOMAIN_SHIFT>(self.0.ids, self.0.first) };
-        if added.is_err() {
-            self.add_slow(1);
-        }
-    }
-
-    /// Adds `n`, wrapping.
-    #[inline]
-    pub(crate) fn add(&self, n: u64) {
-        // SAFETY: as in `increment`.
-        let added = unsafe { section::add::<_, DOMAIN_SHIFT>(self.0.ids, self.0.first, n) };
-        if added.is_err() {
-            self.add_slow(n);
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn add_slow(&self, n: u64) {
-        let mut done = None;
-        // SAFETY: as in `increment`.
-        unsafe { self.0.run_slow(&Add(n), &mut done) };
-        if done.is_none() {
-            let stripe = self
-                .0
-                .fallback()
-                .expect("it has had its place from the start");
-            portable::add(&stripe.words()[0], n);
-        }
-    }
-
-    /// What was added and not taken; racy while others add.
-    pub(crate) fn sum(&self) -> u64 {
-        ledger::untaken(self.taken(), || self.total())
-    }
-
-    /// Takes what was added and not taken.
-    pub(crate) fn take(&self) -> u64 {
-        ledger::take(self.taken(), || self.total())
-    }
-
-    /// Leaves a value as what was added and not taken.
-    pub(crate) fn set(&self, value: u64) {
-        ledger::set(self.taken(), || self.total(), value);
-    }
-
-    fn taken(&self) -> &AtomicU64 {
-        &self
-            .0
-            .shared()
-            .expect("it has had its place from the start")[0]
-    }
-
-    fn total(&self) -> u64 {
-        let words = self
-            .0
-            .stripes()
-            .map(|stripe| portable::load(&stripe.words()[0]));
-        words.fold(0, u64::wrapping_add)
     }
 }
 

@@ -38,6 +38,8 @@
 mod checker;
 mod loose;
 #[cfg(not(loom))]
+mod remote;
+#[cfg(not(loom))]
 mod taken;
 #[cfg(not(loom))]
 mod words;

@@ -20,6 +20,9 @@ pub(crate) trait Source {
 
     /// A word that has no place anywhere.
     fn keep(&self, word: u64);
+
+    /// A word that goes to the depot, for another cid perhaps. It is the caller's.
+    fn hand_on(&self, _: u64) {}
 }
 
 /// Words, cached per cid.

@@ -146,6 +146,7 @@ impl<S: Scope> Magazines<S> {
             // SAFETY: the block has room for so many, and is this thread's.
             let popped = unsafe { way.pop_batch(block.items(), count) };
             block.set_count(popped as usize);
+            (0..block.count()).for_each(|at| source.hand_on(block.item(at)));
             self.depot.give(block);
             moved += popped;
             if popped < count {

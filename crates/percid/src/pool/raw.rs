@@ -385,4 +385,14 @@ impl Source for Carver<'_> {
     fn keep(&self, word: u64) {
         self.chunks.bring_home(self.shape, word);
     }
+
+    /// Writes to it. If another core allocated the object and this one has only read it, both
+    /// cores have its line, and the next user's first store, which ends that, takes 8.8 ns where
+    /// it was tried (Zen 4), but 4.7 if the line is one core's alone. The store here is in
+    /// nobody's way. An instruction that fetches the line for one changes nothing.
+    fn hand_on(&self, word: u64) {
+        // SAFETY: a free object, of this pool and in this thread's hand; at least 8 bytes, and
+        // so aligned.
+        unsafe { object(word).cast::<u64>().write(0) };
+    }
 }
