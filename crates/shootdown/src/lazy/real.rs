@@ -60,8 +60,6 @@ pub(super) struct Real<'a> {
     leaves: bool,
     /// Whether the parked batch has been looked at.
     looked: bool,
-    /// Whether its fence was refused.
-    refused: bool,
     /// Objects to drop, by their links.
     dead: u64,
 }
@@ -73,7 +71,6 @@ impl<'a> Real<'a> {
             force,
             leaves: false,
             looked: false,
-            refused: false,
             dead: NONE,
         }
     }
@@ -190,8 +187,8 @@ impl<'a> Real<'a> {
         working.parked_batches += 1;
         // After the marks. What waits already waits a little longer.
         working.since = Some(Barriers::process().point());
-        // Ordering: SeqCst, with the look at the handles after unlocking: pairs with
-        // `give_up`, which takes the last handle and then looks for what is parked.
+        // Ordering: SeqCst, as all that is looked at after unlocking. Who has given the last
+        // handle up meanwhile has nudged, too, and so is heard.
         home.parked.fetch_add(objects as u32, Ordering::SeqCst);
         // It is looked at again if it is too long by now.
         self.looked = objects_may_wait(home);
@@ -209,12 +206,11 @@ impl<'a> Real<'a> {
         };
         let made = if Barriers::process().has_served(point) {
             0
-        } else if !self.force && home.has_handles() && objects_may_wait(home) {
-            return false;
-        } else if !self.fence(since) {
-            self.refused = true;
-            return false;
         } else {
+            let may_wait = !self.force && home.has_handles() && objects_may_wait(home);
+            if may_wait || !self.fence(since) {
+                return false;
+            }
             1
         };
         // SAFETY: locked.
@@ -436,10 +432,9 @@ impl Shared for Real<'_> {
             }
             Request::Fence => Answer::Is(self.fence(None)),
             Request::Nudged => Answer::Is(home.nudged.load(Ordering::SeqCst)),
+            // What is parked is looked at once. Who gives the last handle up nudges.
             Request::Work => {
-                // Without handles nobody may come who looks again.
-                let is_due = || !self.looked || !self.refused && !home.has_handles();
-                Answer::Is(home.has_work(self.force) || home.has_parked() && is_due())
+                Answer::Is(home.has_work(self.force) || home.has_parked() && !self.looked)
             }
             Request::Done(_) => unreachable!("nothing to be done"),
         }

@@ -40,6 +40,12 @@ pub(super) struct Slots {
     caches: bool,
 }
 
+// Made by one thread, and given back by another.
+const _: fn() = || {
+    fn by_any_thread<T: Send + Sync>() {}
+    by_any_thread::<Slots>();
+};
+
 /// By whose ids.
 enum Ids {
     Process(Room),

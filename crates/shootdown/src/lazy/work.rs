@@ -144,6 +144,12 @@ impl Home {
     }
 
     fn do_work(&self, force: bool) {
+        // Ordering: SeqCst, as `nudge`. Who has the lock may just lay a batch aside, as if
+        // there were handles. And in a child of `fork` a thread may be gone that had left a
+        // marked slot, and had yet to say so.
+        if force {
+            self.nudged.store(true, Ordering::SeqCst);
+        }
         while self.has_work(force) || self.has_parked() || !self.dead.is_empty() {
             let mut real = Real::new(self, force);
             let tend = Tend::new(self.policy.filters());
@@ -175,7 +181,7 @@ impl Home {
 
     /// Whether a batch waits for somebody's fence.
     pub(super) fn has_parked(&self) -> bool {
-        // Ordering: SeqCst, after `give_up`: pairs with `park`.
+        // Ordering: SeqCst, as `has_work`.
         self.parked.load(Ordering::SeqCst) != 0
     }
 

@@ -96,6 +96,12 @@ pub(super) enum Reader {
     LeavesBlindly,
     /// A slot that held something else is left without a look.
     LeavesOthersBlindly,
+    /// Who finds a mark after leaving takes it away itself.
+    TakesMark,
+    /// A slot is emptied when it has been left.
+    EmptiesLate,
+    /// Who holds a slot replaces its pointer by a load and a store.
+    ReplacesPlainly,
     /// Who departs does not look at the slot,
     DepartsBlindly,
     /// or at it, and then at the number of announcements,
@@ -119,8 +125,8 @@ pub(super) enum Reader {
     ShownFirst,
     /// A lease is upgraded from a count of zero.
     RisesFromZero,
-    /// Who parked does not look for handles after that.
-    ParksAndGoes,
+    /// Who gives the last handle up does not nudge, though somebody may be parking.
+    EndsQuietly,
     /// The last handle goes without a look for what is parked.
     GivesUpBlindly,
     /// A miss loads the cell, and then counts.

@@ -175,6 +175,7 @@ impl<R: Rules> World<R> {
                 // A flush, for the sake of those who had work and are gone.
                 self.tend(state, thread, Then::End);
                 state.threads[thread].force = true;
+                state.nudged = true;
                 return true;
             }
             state.threads[thread] = Thread::new(None, 0, Doing::Done);
@@ -194,6 +195,7 @@ impl<R: Rules> World<R> {
         if state.handles == 0 && self.config.reader != Reader::GivesUpBlindly {
             self.tend(state, thread, Then::End);
             state.threads[thread].force = true;
+            state.nudged |= self.config.reader != Reader::EndsQuietly;
         } else {
             state.threads[thread] = Thread::new(None, 0, Doing::Done);
         }

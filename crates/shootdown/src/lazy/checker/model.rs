@@ -224,29 +224,3 @@ impl<R: Rules> Model for World<R> {
         ]
     }
 }
-
-impl<R: Rules> World<R> {
-    /// One line of a trace: what happens next.
-    pub(super) fn describe(&self, state: &State<R>, action: Action) -> String {
-        match action {
-            Action::Switch(thread, cpu) => format!("T{thread} runs on CPU {cpu}"),
-            Action::Preempt(thread) => format!("T{thread} is preempted"),
-            Action::Arrive(thread, cpu) => format!("T{thread}'s fence arrives at CPU {cpu}"),
-            Action::ForeignBegins => String::from("another fence begins"),
-            Action::ForeignArrives(cpu) => format!("the other fence arrives at CPU {cpu}"),
-            Action::ForeignEnds => String::from("the other fence has ended"),
-            Action::Drain(cpu) => format!("a store of CPU {cpu} is seen"),
-            Action::Fork(thread, halves) => format!("T{thread} forks ({halves})"),
-            Action::Step(thread, choice) => {
-                let next = match state.threads[thread].doing {
-                    Doing::Install(install, _) => format!("{:?}", install.request()),
-                    Doing::Empty(empty) => format!("{:?}", empty.request()),
-                    Doing::Tend(tend, _) => format!("{:?}", tend.request()),
-                    doing => format!("{doing:?}"),
-                };
-                let on = state.threads[thread].cpu.unwrap_or_default();
-                format!("T{thread} on CPU {on}: {next} ({choice})")
-            }
-        }
-    }
-}

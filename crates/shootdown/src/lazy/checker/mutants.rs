@@ -217,6 +217,27 @@ fn a_lease_left_without_a_look() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "in release: ci/checker.sh")]
+fn a_leaver_that_takes_the_mark() {
+    found::<Sound>("takes the mark", reader(Reader::TakesMark, WARM));
+}
+
+#[test]
+fn a_slot_emptied_after_it_was_left() {
+    let config = Config {
+        empties: true,
+        ..reader(Reader::EmptiesLate, ALONE)
+    };
+    found::<Sound>("empties late", config);
+}
+
+#[test]
+fn a_pointer_replaced_by_a_load_and_a_store() {
+    let config = reader(Reader::ReplacesPlainly, ALONE);
+    found::<Sound>("replaces plainly", config);
+}
+
+#[test]
 fn another_slot_left_without_a_look() {
     let config = reader(Reader::LeavesOthersBlindly, ALONE);
     found::<Sound>("leaves others blindly", config);
@@ -381,12 +402,12 @@ const PARKS: Config = Config {
 };
 
 #[test]
-fn a_batch_parked_without_a_look() {
+fn a_last_handle_that_does_not_nudge() {
     let config = Config {
         upgrades: true,
         ..PARKS
     };
-    found::<Sound>("parks and goes", reader(Reader::ParksAndGoes, config));
+    found::<Sound>("ends quietly", reader(Reader::EndsQuietly, config));
 }
 
 #[test]

@@ -1,10 +1,7 @@
 //! The requests of procedures, carried out in the model.
 
-use super::super::protocol::{
-    Answer, Object as Name, Outcome, Procedure, Request, Rules, Slot, is_marked,
-};
+use super::super::protocol::{Answer, Object as Name, Outcome, Procedure, Request, Rules, Slot};
 use super::config::{Child, Kernel, Reader};
-use super::forks::of_marks;
 use super::model::World;
 use super::state::{Doing, Field, OBJECTS, SLOTS, State, Then, mark_of, name_of, number_of};
 
@@ -141,6 +138,12 @@ impl<R: Rules> World<R> {
             Request::Holds(slot, object) => {
                 Answer::Is(word(state, slot, Field::Pointer) == Answer::Word(object.0))
             }
+            Request::Replace(slot, _) if self.loads_first(state, thread, slot) => return None,
+            Request::Replace(slot, new) if config.reader == Reader::ReplacesPlainly => {
+                let was = std::mem::take(&mut state.threads[thread].before) - 1;
+                state.slots[slot.0 as usize][Field::Pointer as usize] = new as u8;
+                Answer::Word(was.into())
+            }
             Request::Replace(slot, new) => {
                 let word = &mut state.slots[slot.0 as usize][Field::Pointer as usize];
                 Answer::Word(std::mem::replace(word, new as u8).into())
@@ -191,9 +194,7 @@ impl<R: Rules> World<R> {
             Request::Nudged => Answer::Is(state.nudged),
             Request::Work => {
                 let mine = &state.threads[thread];
-                let looks = config.reader != Reader::ParksAndGoes;
-                let alone = || state.handles == 0 && looks;
-                let parked = state.parked != 0 && (!mine.looked || alone());
+                let parked = state.parked != 0 && !mine.looked;
                 Answer::Is(self.has_work(state, mine.force) || parked)
             }
             Request::Announce => {
@@ -215,6 +216,17 @@ impl<R: Rules> World<R> {
             Request::Done(_) => unreachable!("nothing to be done"),
             request => self.with_the_lock(state, thread, request),
         })
+    }
+
+    /// The first half of a replacement that is a load and a store.
+    fn loads_first(&self, state: &mut State<R>, thread: usize, slot: Slot) -> bool {
+        let loads = self.config.reader == Reader::ReplacesPlainly;
+        let before = &mut state.threads[thread].before;
+        let first = loads && *before == 0;
+        if first {
+            *before = 1 + state.slots[slot.0 as usize][Field::Pointer as usize];
+        }
+        first
     }
 
     /// Every CPU passes a barrier; none while it takes more time.
@@ -288,7 +300,6 @@ impl<R: Rules> World<R> {
             Request::Park if self.config.quiesce == 0 || state.threads[thread].force => {
                 return Answer::Is(false);
             }
-            // That nobody has a handle is seen by `Work`, too, after this.
             Request::Park if state.handles == 0 => return Answer::Is(false),
             Request::Park => {
                 state.parked |= std::mem::take(&mut state.threads[thread].batch);
@@ -327,95 +338,6 @@ impl<R: Rules> World<R> {
             _ => unreachable!("for everybody"),
         }
         Answer::Done
-    }
-
-    /// What a lease promises when it is handed out.
-    pub(super) fn check_lease(&self, state: &mut State<R>, thread: usize, object: u8) {
-        let mine = state.threads[thread];
-        if object == 0 || is_marked(object.into()) {
-            return state.fail("a lease of a mark");
-        }
-        let kind = state.object(object, "a lease of what is gone").kind;
-        if kind != mine.cell {
-            state.fail("a lease of another type");
-        }
-        if mine.window >> number_of(object) & 1 == 0 {
-            state.fail("a lease of what the cell did not hold");
-        }
-    }
-
-    /// Nobody may reach it, and nothing may lead to it.
-    pub(super) fn free(&self, state: &mut State<R>, thread: usize, name: u8) {
-        let freed = *state.object(name, "freed twice");
-        if freed.count != 0 {
-            state.fail("freed while counted");
-        }
-        if state.threads.iter().any(|thread| thread.leased == name) {
-            state.fail("freed while leased");
-        }
-        if state.threads.iter().any(|thread| thread.owns == name) {
-            state.fail("freed while somebody has counted it");
-        }
-        state.drain(state.threads[thread].cpu.expect("only who runs steps"));
-        let marked = Name(name.into()).marked() as u8;
-        for [active, pointer] in state.slots {
-            let overwrites = self.config.reader == Reader::Overwrites;
-            if pointer == name && active == 0 && !overwrites || pointer == marked {
-                state.fail("freed while a slot leads to it");
-            }
-        }
-        let number = number_of(name);
-        state.objects[usize::from(number)] = super::state::Object::default();
-        for thread in &mut state.threads {
-            thread.window &= !(1 << number);
-        }
-    }
-
-    /// No thread will do anything any more.
-    pub(super) fn is_over(&self, state: &State<R>) -> bool {
-        let full = state.objects[..usize::from(self.config.objects)]
-            .iter()
-            .all(|object| object.live);
-        let readers = &state.threads[..self.config.readers];
-        readers.iter().all(|thread| thread.doing == Doing::Done)
-            && state.threads.iter().all(|thread| {
-                let stuck = matches!(thread.doing, Doing::Rest) && thread.left > 0;
-                thread.doing == Doing::Done || stuck && full
-            })
-            && state.buffers.iter().all(|buffer| buffer.is_empty())
-    }
-
-    /// Everything that was given up is gone, and everything else is as it should be.
-    pub(super) fn is_clean(&self, state: &State<R>) -> bool {
-        // What a refused fence left is tried again by the next who has work. A batch may be
-        // too small, and what is parked waits: for whoever has a handle.
-        let waits = self.config.refuses || !self.has_work(state, false);
-        let parked = if state.handles == 0 { 0 } else { state.parked };
-        let left = parked | if waits { state.dying } else { 0 };
-        let is_left = |number: u8| left >> number & 1 == 1;
-        let objects = state.objects.iter().enumerate().all(|(number, object)| {
-            let name = name_of(number as u8);
-            let in_cells = state.cells.iter().filter(|cell| cell.object == name);
-            let in_cells = in_cells.count() as i8;
-            let count = in_cells * self.bias();
-            let held = in_cells != 0 && object.count == count && object.pending == 1;
-            !object.live || is_left(number as u8) || held || state.is_pinned(number as u8)
-        });
-        let slots = state
-            .slots
-            .iter()
-            .enumerate()
-            .all(|(slot, &[active, pointer])| {
-                let marked = is_marked(pointer.into());
-                let live = pointer == 0 || state.objects[usize::from(number_of(pointer))].live;
-                let idle = active == 0 && live && (!marked || is_left(number_of(pointer)));
-                idle || state.is_stuck(slot, pointer)
-            });
-        // Nobody has needed the lock of a thread that is gone.
-        let locked = state.lock && !state.child.inherits;
-        let kept = of_marks(state.kept) & !state.child.pinned;
-        let rest = !waits && state.dying != 0 || kept != 0 || state.nudged;
-        objects && slots && !locked && !rest
     }
 }
 

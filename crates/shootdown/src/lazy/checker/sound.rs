@@ -247,6 +247,7 @@ fn departures_and_emptied_slots() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "in release: ci/checker.sh")]
 fn departures_and_parked_work() {
     let config = Config {
         departs: true,

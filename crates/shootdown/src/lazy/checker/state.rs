@@ -1,10 +1,11 @@
 //! What the model remembers.
 
 use std::collections::hash_map::DefaultHasher;
-use std::fmt;
 use std::hash::{Hash, Hasher};
 
-use super::super::protocol::{Empty, Install, Rules, Tend, is_marked};
+use super::super::protocol::{Empty, Install, Rules, Tend};
+use super::buffer::Buffer;
+pub(super) use super::buffer::Field;
 use super::config::Config;
 
 pub(super) const THREADS: usize = 4;
@@ -30,21 +31,6 @@ pub(super) const fn mark_of(slot: u8, name: u8) -> u16 {
 
 /// What a cell's own reference counts for.
 pub(super) const BIAS: i8 = 16;
-
-/// The words of a slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Field {
-    Active,
-    Pointer,
-}
-
-/// Plain stores that others do not see yet; the oldest first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Buffer {
-    stores: [Option<(u8, Word, u8)>; 4],
-}
-
-type Word = u8;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Cell {
@@ -442,76 +428,5 @@ impl<R: Rules> State<R> {
                 writer.cpu = (writer.doing != Doing::Done).then_some(cpu);
             }
         }
-    }
-}
-
-impl Buffer {
-    fn newest(&self, slot: u8, field: Field) -> Option<u8> {
-        let mut stores = self.stores.iter().rev().flatten();
-        let found = stores.find(|store| store.0 == slot && store.1 == field as u8);
-        found.map(|store| store.2)
-    }
-
-    fn is_full(&self) -> bool {
-        self.stores.iter().all(Option::is_some)
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.stores[0].is_none()
-    }
-
-    fn push(&mut self, slot: u8, field: Field, value: u8) {
-        let place = self.stores.iter_mut().find(|place| place.is_none());
-        *place.expect("room in the buffer") = Some((slot, field as u8, value));
-    }
-
-    fn pop(&mut self) -> Option<(u8, u8, u8)> {
-        let oldest = self.stores[0].take();
-        self.stores.rotate_left(1);
-        oldest
-    }
-}
-
-impl<R: Rules> fmt::Debug for State<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = |object: u8| match object {
-            0 => String::from("-"),
-            object => {
-                let letter = char::from(b'A' + number_of(object));
-                let mark = if is_marked(object.into()) { "!" } else { "" };
-                format!("{letter}{mark}")
-            }
-        };
-        for cell in self.cells.iter().filter(|cell| cell.object != 0) {
-            let lent = if cell.lent { "lent " } else { "" };
-            write!(f, "cell {}:{} {lent}", name(cell.object), cell.outside)?;
-        }
-        for [active, pointer] in self.slots {
-            write!(f, "[{active} {}]", name(pointer))?;
-        }
-        for (index, object) in self.objects.iter().enumerate().filter(|it| it.1.live) {
-            let Object {
-                count,
-                pending,
-                mask,
-                ..
-            } = object;
-            let name = name(name_of(index as u8));
-            write!(f, " {name}({count} {pending} {mask:b})")?;
-        }
-        if self.nudged {
-            write!(f, " nudged")?;
-        }
-        if self.parked != 0 {
-            write!(f, " parked {:b}", self.parked)?;
-        }
-        for buffer in self.buffers.iter().filter(|buffer| !buffer.is_empty()) {
-            write!(
-                f,
-                " waiting {:?}",
-                buffer.stores.iter().flatten().collect::<Vec<_>>()
-            )?;
-        }
-        Ok(())
     }
 }

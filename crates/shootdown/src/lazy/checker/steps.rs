@@ -128,6 +128,13 @@ impl<R: Rules> World<R> {
                     (false, _) if choice == 1 + u8::from(config.empties) => {
                         return self.upgrade(state, thread, object);
                     }
+                    _ if config.reader == Reader::EmptiesLate => {
+                        state.store(config.buffers, cpu, mine.slot, Field::Active, 0);
+                        let slot = Slot(mine.slot.into());
+                        let empty = Empty::with_rules(slot, Name(object.into()));
+                        set(state, Doing::Empty(empty));
+                        return true;
+                    }
                     _ => {
                         let slot = Slot(mine.slot.into());
                         Doing::Empty(Empty::with_rules(slot, Name(object.into())))
@@ -139,6 +146,10 @@ impl<R: Rules> World<R> {
             }
             Doing::Leave { held, looks } => self.leave(state, thread, held, looks),
             Doing::Depart { object, step } => self.depart(state, thread, object, step),
+            Doing::Nudge if config.reader == Reader::TakesMark && !mine.unused => {
+                state.drain(cpu);
+                self.take_mark(state, thread);
+            }
             Doing::Nudge => {
                 state.drain(cpu);
                 state.nudged = true;
@@ -341,6 +352,22 @@ impl<R: Rules> World<R> {
         } else {
             self.ended_one(state, thread);
         }
+    }
+
+    /// A leaver resolves a mark that it has found: the exchange decides who lowers.
+    fn take_mark(&self, state: &mut State<R>, thread: usize) {
+        let mine = state.threads[thread];
+        let pointer = &mut state.slots[usize::from(mine.slot)][Field::Pointer as usize];
+        if *pointer == mine.held && is_marked(mine.held.into()) {
+            *pointer = 0;
+            let object = mine.held & !1;
+            let marked = state.object(object, "a mark resolved of what is gone");
+            marked.pending -= 1;
+            if marked.pending == 0 {
+                self.free(state, thread, object);
+            }
+        }
+        self.ended_one(state, thread);
     }
 
     /// The looks at the number of announcements and at the slot, the store, and another look

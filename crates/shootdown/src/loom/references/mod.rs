@@ -2,213 +2,16 @@
 //! shootdown are the least that is needed around them. The kernel's fence, which only a
 //! shootdown makes, is one on both sides here.
 
-use std::panic::{self, AssertUnwindSafe};
-use std::ptr::NonNull;
-use std::sync::atomic::AtomicBool as Flag;
+mod world;
 
-use loom::cell::UnsafeCell;
+use std::panic::{self, AssertUnwindSafe};
+
 use loom::sync::Arc;
-use loom::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed, Release, SeqCst};
-use loom::sync::atomic::{AtomicU64, fence};
+use loom::sync::atomic::Ordering::{self, Acquire, Relaxed, Release};
 use loom::thread;
 
-use crate::held::{Held, given, is_lent, word};
-use crate::references::{BIAS, References, Rules, Sound};
-
-/// Objects are named by numbers, from 2; the lowest bit is a mark.
-const FIRST: u64 = 2;
-const SECOND: u64 = 4;
-const MARK: u64 = 1;
-const NONE: u64 = 0;
-
-struct Object<R> {
-    references: References<R>,
-    value: UnsafeCell<u64>,
-    ended: Flag,
-}
-
-/// Two objects, a cell that has the first one, and a slot of one cid.
-struct World<R> {
-    objects: [NonNull<Object<R>>; 2],
-    cell: Held<R>,
-    active: AtomicU64,
-    pointer: AtomicU64,
-}
-
-// SAFETY: objects are shared, as those of the library are; loom looks how.
-unsafe impl<R> Send for World<R> {}
-// SAFETY: as above.
-unsafe impl<R> Sync for World<R> {}
-
-impl<R: Rules> World<R> {
-    /// The cell has the first object, alone or not.
-    fn new(alone: bool) -> Arc<World<R>> {
-        let object = || {
-            let object = Object {
-                references: References::new(0),
-                value: UnsafeCell::new(7),
-                ended: Flag::new(false),
-            };
-            NonNull::from(Box::leak(Box::new(object)))
-        };
-        Arc::new(World {
-            objects: [object(), object()],
-            cell: Held::new(word::<R>(FIRST, alone)),
-            active: AtomicU64::new(0),
-            pointer: AtomicU64::new(NONE),
-        })
-    }
-
-    fn object(&self, name: u64) -> NonNull<Object<R>> {
-        self.objects[name as usize / 2 - 1]
-    }
-
-    fn references(&self, name: u64) -> &References<R> {
-        // SAFETY: the memory stays until the model has ended; loom sees who is late.
-        unsafe { &(*self.object(name).as_ptr()).references }
-    }
-
-    /// Reads the value, by whatever reference.
-    fn read(&self, name: u64) {
-        // SAFETY: as above.
-        let object = unsafe { self.object(name).as_ref() };
-        assert!(!object.ended.load(Relaxed), "a read of what is gone");
-        // SAFETY: loom checks just that.
-        let value = object.value.with(|value| unsafe { *value });
-        assert!(value == 7 || value == 8);
-    }
-
-    /// Nobody reaches it any more.
-    fn free(&self, name: u64) {
-        let object = self.object(name).as_ptr();
-        // SAFETY: as above.
-        let before = unsafe { (*object).ended.swap(true, Relaxed) };
-        assert!(!before, "freed twice");
-        // SAFETY: loom checks just that.
-        unsafe {
-            (*object).value.with_mut(|value| *value = 0);
-            (*object).references.end();
-        }
-    }
-
-    fn give_back(&self, name: u64, given: u64) {
-        // SAFETY: the memory stays; the callers have the count.
-        let last = unsafe {
-            let references =
-                NonNull::new_unchecked(&raw mut (*self.object(name).as_ptr()).references);
-            References::give_back(references, given)
-        };
-        if last {
-            self.condemn(name);
-        }
-    }
-
-    /// The last count is gone.
-    fn condemn(&self, name: u64) {
-        let marked = name | MARK;
-        if self.references(name).is_in_no_mask()
-            || self
-                .pointer
-                .compare_exchange(name, marked, AcqRel, Acquire)
-                .is_err()
-        {
-            return self.free(name);
-        }
-        fence(SeqCst);
-        if self.active.load(Acquire) == 0 {
-            self.resolve(name);
-        }
-    }
-
-    /// Who takes the mark away frees.
-    fn resolve(&self, name: u64) {
-        let taken = self
-            .pointer
-            .compare_exchange(name | MARK, NONE, AcqRel, Acquire);
-        if taken.is_ok() {
-            self.free(name);
-        }
-    }
-
-    /// Takes the slot; what it holds.
-    fn take(&self) -> u64 {
-        self.active.store(1, Relaxed);
-        fence(SeqCst);
-        self.pointer.load(Acquire)
-    }
-
-    fn leave(&self, name: u64) {
-        self.active.store(0, Release);
-        fence(SeqCst);
-        if self.pointer.load(Relaxed) == name | MARK {
-            self.resolve(name);
-        }
-    }
-
-    /// A load of the cell that misses: a lease of what it holds. The slot is taken.
-    fn load(&self, cell: &Held<R>) -> u64 {
-        let name = self.counted(cell);
-        self.pointer.swap(name, AcqRel);
-        self.references(name).cache(0);
-        if self.references(name).give_cached_back() {
-            self.condemn(name);
-        }
-        name
-    }
-
-    fn counted(&self, cell: &Held<R>) -> u64 {
-        cell.count(|name| {
-            // What it is made of is read.
-            self.read(name);
-            self.references(name)
-        })
-    }
-
-    /// The slot is used for something else, or emptied.
-    fn empty(&self, name: u64) {
-        if self.take() == name {
-            // SAFETY: the slot is taken, and holds the object, unmarked.
-            unsafe {
-                let references =
-                    NonNull::new_unchecked(&raw mut (*self.object(name).as_ptr()).references);
-                References::clear(references, 0);
-            }
-        }
-        let was = self.pointer.swap(NONE, AcqRel);
-        if was & MARK != 0 {
-            self.free(was & !MARK);
-        }
-        self.active.store(0, Release);
-    }
-
-    /// Gives a cell's count of the first object up.
-    fn settle(&self, old: u64) {
-        match is_lent(old) {
-            true => self.give_back(FIRST, given(old, 0)),
-            false => self.free(FIRST),
-        }
-    }
-
-    /// Puts the second object into the cell, and gives the first one up.
-    fn replace(&self) {
-        // SAFETY: nobody else has it yet. Loom sees who reads it too early.
-        unsafe { self.object(SECOND).as_ref() }
-            .value
-            .with_mut(|value| unsafe { *value = 8 });
-        let alone = self.references(SECOND).show();
-        let old = self.cell.swap(word::<R>(SECOND, alone));
-        self.settle(old);
-    }
-
-    /// The end of the model: what was given up is freed.
-    fn ends(&self, freed: [bool; 2]) {
-        for (object, freed) in self.objects.iter().zip(freed) {
-            // SAFETY: the threads have been joined.
-            let object = unsafe { Box::from_raw(object.as_ptr()) };
-            assert_eq!(object.ended.load(Relaxed), freed, "what is left");
-        }
-    }
-}
+use self::world::{FIRST, NONE, SLOT, Slot, World};
+use crate::references::{BIAS, Rules, Sound};
 
 fn beside<R: Rules>(
     world: &Arc<World<R>>,
@@ -220,7 +23,11 @@ fn beside<R: Rules>(
 
 /// A reader caches what a cell holds, and uses it; a writer replaces it.
 fn a_load_and_a_store<R: Rules>() {
-    let world = World::<R>::new(true);
+    a_load_by_a_slot_and_a_store::<R>(SLOT);
+}
+
+fn a_load_by_a_slot_and_a_store<R: Rules>(slot: Slot) {
+    let world = World::<R>::with_slot(true, slot);
     world.references(FIRST).show();
     let reader = beside(&world, |world| {
         world.take();
@@ -439,6 +246,8 @@ finds! {
     a_count_that_leaves_no_trace_in_the_cell: a_count_and_a_store::<LendsNothing>;
     a_value_of_two_that_is_shown_as_alone: a_clone_and_a_store::<ShowsAsAlone>;
     an_upgrade_from_zero: an_upgrade_and_a_store::<RisesFromZero>;
+    a_slot_left_relaxed: || a_load_by_a_slot_and_a_store::<Sound>(Slot { leave: Relaxed, ..SLOT });
+    a_slot_found_idle_relaxed: || a_load_by_a_slot_and_a_store::<Sound>(Slot { idle: Relaxed, ..SLOT });
     a_value_read_relaxed: a_count_and_a_store::<CountsRelaxed>;
     a_count_outside_given_back_relaxed: a_count_and_a_store::<CountedRelaxed>;
     a_value_not_published: a_count_and_a_store::<PublishesNothing>;
