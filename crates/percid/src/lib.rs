@@ -85,9 +85,9 @@ compile_error!("without the feature `std` percid needs a Unix");
 mod arena;
 #[cfg(not(loom))]
 mod bounded;
-#[cfg(not(loom))]
 #[cfg(all(test, target_os = "linux", not(loom)))]
 mod checker;
+#[cfg(not(loom))]
 mod counter;
 #[cfg(not(loom))]
 mod extremes;

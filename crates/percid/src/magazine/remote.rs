@@ -110,7 +110,7 @@ impl<S: Scope> Magazines<S> {
         source: &dyn Source,
     ) -> Result<Taken, RemoteError> {
         let held = self.control.try_hold().ok_or(RemoteError::Busy)?;
-        let (now, age) = (now(), age.as_nanos() as u64);
+        let (now, age) = (now(), u64::try_from(age.as_nanos()).unwrap_or(u64::MAX));
         self.swept_at.store(now, Ordering::Relaxed);
         // Ordering: Relaxed. Only who holds control reads and writes these.
         for it in self.magazines() {

@@ -177,7 +177,7 @@ fn so_it_is_while_memory_is_given_back() {
         .decay_after(Some(Duration::ZERO));
     for builder in [builder, builder.cid_bytes(256), builder.cid_bytes(0)] {
         let pool = builder.build().unwrap();
-        storm(&pool, 1_200);
+        storm(&pool, 600);
         all_are_there(&pool);
         storm(&pool, 500);
         if pool.mode().fence.is_ok() {

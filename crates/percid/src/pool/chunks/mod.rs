@@ -157,7 +157,7 @@ impl Chunks {
         cap: u64,
         room: &mut [u64],
     ) -> usize {
-        let groups = self.fresh.load(Ordering::Relaxed).div_ceil(GROUP as u32);
+        let groups = self.used().div_ceil(GROUP as u32);
         let first = self.first[which].load(Ordering::Relaxed).min(groups);
         for group in (first..groups).chain(0..first) {
             for chunk in self.chunks_of(shape, places, group, which) {
@@ -183,6 +183,12 @@ impl Chunks {
             }
         }
         0
+    }
+
+    /// How many chunks have a number.
+    // Ordering: Acquire, as `fresh_chunk` says.
+    fn used(&self) -> u32 {
+        self.fresh.load(Ordering::Acquire)
     }
 
     /// There is something in a group.
@@ -233,11 +239,11 @@ impl Chunks {
             self.objects
                 .open(places.objects, end << shape.chunk)
                 .map_err(refused)?;
-            // Ordering: Relaxed. The number is all that is handed over.
+            // Ordering: Release pairs with `used`: who knows the number finds all of it open.
             match self.fresh.compare_exchange_weak(
                 fresh,
                 fresh + 1,
-                Ordering::Relaxed,
+                Ordering::Release,
                 Ordering::Relaxed,
             ) {
                 Ok(_) => return Ok(fresh),
@@ -267,7 +273,7 @@ impl Chunks {
         age: Option<Duration>,
         budget: Option<usize>,
     ) -> usize {
-        let groups = self.fresh.load(Ordering::Relaxed).div_ceil(GROUP as u32);
+        let groups = self.used().div_ceil(GROUP as u32);
         let Some(places) = self.places_now().filter(|_| groups > 0) else {
             return 0;
         };
@@ -311,7 +317,7 @@ impl Chunks {
         let number = number_of(shape, places, address)?;
         let (chunk, at) = (number / shape.each, number % shape.each);
         // A chunk that has a number is open: it counts once it is.
-        let known = chunk < self.fresh.load(Ordering::Relaxed);
+        let known = chunk < self.used();
         (known && at < self.chunk(shape, places, chunk).carved()).then_some(number)
     }
 
