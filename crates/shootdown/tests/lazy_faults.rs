@@ -11,6 +11,7 @@ mod seccomp;
 mod twice;
 
 use std::cell::RefCell;
+use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, mpsc};
@@ -385,4 +386,34 @@ fn children_go_on(domain: &LazyDomain) {
     domain.flush();
     let stats = domain.stats();
     assert_eq!(stats.made, stats.freed, "{stats:?}");
+}
+
+/// The check finds who has written to a value after its end, and ends the process.
+#[test]
+fn a_write_to_a_dead_value_is_found() {
+    const ALIVE: usize = 7;
+    if std::env::var_os("PERCID_TEST_INSIDE").is_none() {
+        let this = std::env::current_exe().expect("the path of this test");
+        let mut command = Command::new(this);
+        command.env("PERCID_TEST_INSIDE", "1");
+        command.args(["--exact", "a_write_to_a_dead_value_is_found", "--nocapture"]);
+        let output = command.output().expect("this test, once more");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{said}");
+        return assert!(said.contains("a dead object was written to"), "{said}");
+    }
+    let domain = domain();
+    let cell = domain.cell(AtomicUsize::new(ALIVE));
+    let replace = || cell.store(domain.share(AtomicUsize::new(ALIVE)));
+    // More than are kept at a time: all of them are looked at.
+    (0..100).for_each(|_| replace());
+    let lease = cell.load();
+    let late = std::ptr::from_ref::<AtomicUsize>(&lease);
+    drop(lease);
+    replace();
+    // SAFETY: its memory is kept for a while after its end.
+    let late = unsafe { &*late };
+    assert_ne!(late.load(Ordering::Relaxed), ALIVE, "not poisoned");
+    late.store(ALIVE, Ordering::Relaxed);
+    (0..100).for_each(|_| replace());
 }

@@ -229,3 +229,42 @@ impl<T: fmt::Debug> fmt::Debug for Lease<T> {
         (**self).fmt(f)
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::Command;
+
+    use super::super::protocol::{Request, Shared};
+    use super::super::{LazyDomain, Policy};
+    use super::*;
+
+    /// The check finds a slot that leads to an object that is freed, and ends the process.
+    #[test]
+    fn a_slot_that_leads_to_a_dead_object_is_found() {
+        const THIS: &str = "lazy::lease::tests::a_slot_that_leads_to_a_dead_object_is_found";
+        let domain = LazyDomain::new(Policy::new().check(true));
+        let cell = domain.cell(7);
+        let lease = cell.load();
+        if Lease::is_counted(&lease) {
+            return println!("nothing is cached here");
+        }
+        if std::env::var_os("PERCID_TEST_INSIDE").is_none() {
+            let this = std::env::current_exe().expect("the path of this test");
+            let mut command = Command::new(this);
+            command.env("PERCID_TEST_INSIDE", "1");
+            let output = command.args(["--exact", THIS, "--nocapture"]).output();
+            let output = output.expect("this test, once more");
+            let said = String::from_utf8_lossy(&output.stderr);
+            // SIGABRT.
+            assert_eq!(output.status.signal(), Some(6), "{said}");
+            return assert!(said.contains("a slot leads to an object"), "{said}");
+        }
+        let object = name_of(lease.header);
+        // SAFETY: leased, so alive.
+        let home = unsafe { lease.header.as_ref() }.home();
+        drop(lease);
+        // What is forgotten in the mutant that does not look at the object's mask.
+        Real::new(home, false).perform(Request::Free(object));
+    }
+}
