@@ -17,8 +17,10 @@
 //! In `flow` the second of two threads frees what the first allocates; alone, a thread frees
 //! its own, 512 at a time. They hand over through a bounded ring of their own and let the
 //! other have the CPU when it is full or empty, whoever the peer is.
-//! The ring and the objects' lines alone, with nothing allocated, took 7.5 ns of 8.3 on the
-//! machine where that was tried (Zen 4, two cores): the rest is the peer's.
+//! The ring and the objects' lines alone, with nothing allocated, took 7.5 to 9.6 ns on the
+//! machine where that was tried (Zen 4, two cores; 37 when the host had them far apart). Most
+//! of it is the producer's first store to a line that both cores have; it is half as much if
+//! the consumer has written to it, as percid does with objects that leave its magazine.
 //!
 //! A pair of sections cannot take a quarter of what the fastest queue takes with one thread:
 //! on that machine a queue took 4.5 ns, a thread-local vector 2.2, percid 2.45. Without what

@@ -112,8 +112,8 @@ pub unsafe trait Linked {
 ///
 /// # Errors
 ///
-/// See [`RemoteError`](crate::RemoteError). Push and pop cannot fail; a pop that finds nothing says only that
-/// the current cid has nothing.
+/// See [`RemoteError`](crate::RemoteError). Push and pop cannot fail; a pop that finds nothing
+/// says only that the current cid has nothing.
 ///
 /// # Fallback
 ///
@@ -125,8 +125,8 @@ pub unsafe trait Linked {
 /// # Fork and signals
 ///
 /// Push and pop may be called from signal handlers, before `main` and in destructors of
-/// thread-locals; so may the rest, which answers [`Busy`](crate::RemoteError::Busy) if the handler has
-/// interrupted such a call. A child of `fork` has a list of its own with the nodes that were
+/// thread-locals; so may the rest, which answers [`Busy`](crate::RemoteError::Busy) if the
+/// handler has interrupted such a call. A child of `fork` has a list of its own with the nodes that were
 /// on it at that moment, if their memory is the child's, too; what other threads of the
 /// parent had in hand, or held in a list of threads without sections that one of them was
 /// popping from, is lost to the child. A handler that may have interrupted a drain and forks
