@@ -191,12 +191,14 @@ impl Home {
     }
 
     /// For who has a handle, or works on an object that is not freed.
+    #[inline]
     pub(super) fn slots(&self) -> &Slots {
         // SAFETY: there, and not taken away before both are gone: see the top.
         let slots = unsafe { (*self.slots.get()).as_ref() };
         slots.expect("slots, where there are objects")
     }
 
+    #[inline]
     pub(super) fn is_scoped(&self) -> bool {
         self.kind.scoped
     }

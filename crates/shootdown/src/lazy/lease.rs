@@ -162,6 +162,8 @@ unsafe fn end_slow(header: NonNull<Header>, slot: Slot) {
 /// # Safety
 ///
 /// The caller holds the slot, which holds the object.
+#[cold]
+#[inline(never)]
 unsafe fn empty(home: &'static Home, header: NonNull<Header>, slot: Slot) {
     /// Another object may be all that keeps the slots, and this one is soon not kept.
     struct Kept(&'static Home);
@@ -189,6 +191,7 @@ unsafe fn empty(home: &'static Home, header: NonNull<Header>, slot: Slot) {
 /// # Safety
 ///
 /// The caller holds the slot, which holds the object.
+#[inline]
 unsafe fn depart(home: &'static Home, header: NonNull<Header>, slot: Slot) {
     // Ordering: Acquire, so that the look at the slot comes after it: pairs with the
     // Release of who has announced its marks.

@@ -210,11 +210,13 @@ impl Slots {
         })
     }
 
+    #[inline]
     pub(super) fn caches(&self) -> bool {
         self.caches
     }
 
     /// The word that the slot of a way begins with.
+    #[inline]
     pub(super) fn first(&self, way: usize) -> usize {
         way % WAYS * WORDS + self.begins
     }
@@ -228,6 +230,7 @@ impl Slots {
     }
 
     /// Takes the current cid's slot at a word, if it is idle; the first time by this cid, too.
+    #[inline(always)]
     pub(super) fn take(&self, first: usize) -> Option<Slot> {
         // SAFETY: a word of the room; `Take` says what changes it.
         let slot = unsafe { self.room.run(&Take(first)) };
