@@ -417,3 +417,35 @@ fn a_write_to_a_dead_value_is_found() {
     late.store(ALIVE, Ordering::Relaxed);
     (0..100).for_each(|_| replace());
 }
+
+/// Forks while another thread uses the process's domain for the first time.
+#[test]
+fn a_child_of_a_first_use_goes_on() {
+    const THIS: &str = "a_child_of_a_first_use_goes_on";
+    let uses = || *LazyCell::new(7).load() == 7 && LazyDomain::process().stats().made > 0;
+    if let Some(turn) = std::env::var_os("PERCID_TEST_INSIDE") {
+        let turns: u64 = turn.to_string_lossy().parse().expect("a number");
+        let begun = AtomicBool::new(false);
+        return std::thread::scope(|scope| {
+            let first = scope.spawn(|| {
+                begun.store(true, Ordering::Release);
+                uses()
+            });
+            while !begun.load(Ordering::Acquire) {
+                std::thread::yield_now();
+            }
+            (0..turns).for_each(|_| std::hint::spin_loop());
+            in_child(uses);
+            assert!(first.join().is_ok_and(|used| used));
+        });
+    }
+    for turn in 0..6 {
+        let this = std::env::current_exe().expect("the path of this test");
+        let mut command = Command::new(this);
+        command.env("PERCID_TEST_INSIDE", (turn * 500).to_string());
+        let output = command.args(["--exact", THIS, "--nocapture"]).output();
+        let output = output.expect("this test, once more");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+    }
+}

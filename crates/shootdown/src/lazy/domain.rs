@@ -1,7 +1,8 @@
 //! The domain of lazy references.
 
 use core::fmt;
-use std::sync::OnceLock;
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, Ordering};
 
 use percid::{ArenaError, Domain};
 
@@ -53,8 +54,25 @@ impl LazyDomain {
     /// If there is no memory for its slots.
     #[must_use]
     pub fn process() -> &'static LazyDomain {
-        static PROCESS: OnceLock<LazyDomain> = OnceLock::new();
-        PROCESS.get_or_init(|| LazyDomain::new(Policy::new()))
+        static PROCESS: AtomicPtr<LazyDomain> = AtomicPtr::new(ptr::null_mut());
+        // Of several that are made at the same time the first is everybody's. Nobody waits for
+        // who makes it: a child of `fork` may not have that thread.
+        // Ordering: Acquire pairs with the Release of whoever made it.
+        let mut found = PROCESS.load(Ordering::Acquire);
+        if found.is_null() {
+            let mine = Box::into_raw(Box::new(LazyDomain::new(Policy::new())));
+            let (null, order) = (ptr::null_mut(), Ordering::AcqRel);
+            found = match PROCESS.compare_exchange(null, mine, order, Ordering::Acquire) {
+                Ok(_) => mine,
+                Err(first) => {
+                    // SAFETY: made above, and nobody else's.
+                    drop(unsafe { Box::from_raw(mine) });
+                    first
+                }
+            };
+        }
+        // SAFETY: leaked, and not null.
+        unsafe { &*found }
     }
 
     /// A domain of its own.
