@@ -128,20 +128,19 @@ impl Region {
         Ok(())
     }
 
-    /// Gives the memory of whole pages in a part back; it reads zero afterwards.
+    /// Gives the memory of whole pages in a part back; it reads zero afterwards. `false`: it was
+    /// refused, for all of it or for some.
     ///
     /// # Safety
     ///
     /// The part was opened, and nobody uses it.
-    pub(crate) unsafe fn discard(start: usize, bytes: usize) {
+    pub(crate) unsafe fn discard(start: usize, bytes: usize) -> bool {
         let _errno = Preserved::new();
         let page = os::page();
         let from = start.next_multiple_of(page);
         let to = (start + bytes) / page * page;
-        if from < to {
-            // SAFETY: the caller's contract.
-            unsafe { os::discard(from, to - from) };
-        }
+        // SAFETY: the caller's contract.
+        from >= to || unsafe { os::discard(from, to - from) }
     }
 }
 
@@ -179,7 +178,7 @@ mod tests {
             unsafe { last.write(7) };
         }
         // SAFETY: nobody uses it.
-        unsafe { Region::discard(place.base, place.bytes) };
+        assert!(unsafe { Region::discard(place.base, place.bytes) });
         let first: *const u8 = core::ptr::with_exposed_provenance(place.base);
         // SAFETY: open.
         assert_eq!(unsafe { first.read() }, 0);

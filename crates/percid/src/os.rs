@@ -132,20 +132,16 @@ mod system {
         }
     }
 
-    /// Gives the memory of whole pages back; they read as zero again.
+    /// Gives the memory of whole pages back; they read as zero again. Whether it was done: the
+    /// system refuses it where memory is locked.
     ///
     /// # Safety
     ///
     /// Within a reservation of the caller's, and nobody uses what is there.
-    pub(crate) unsafe fn discard(base: usize, bytes: usize) {
+    pub(crate) unsafe fn discard(base: usize, bytes: usize) -> bool {
+        let start = ptr::with_exposed_provenance_mut(base);
         // SAFETY: the caller's contract.
-        unsafe {
-            libc::madvise(
-                ptr::with_exposed_provenance_mut(base),
-                bytes,
-                libc::MADV_DONTNEED,
-            );
-        }
+        unsafe { libc::madvise(start, bytes, libc::MADV_DONTNEED) == 0 }
     }
 
     /// Bytes of a page.
@@ -212,7 +208,9 @@ mod system {
         Err(0)
     }
 
-    pub(crate) unsafe fn discard(_: usize, _: usize) {}
+    pub(crate) unsafe fn discard(_: usize, _: usize) -> bool {
+        false
+    }
 
     pub(crate) fn page() -> usize {
         super::LARGE_PAGE

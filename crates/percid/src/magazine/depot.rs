@@ -1,52 +1,25 @@
 //! The depot: full blocks that all cids share, and those of them that nobody has needed.
 //!
-//! # Algorithm
-//!
-//! Two stacks, of which one is *young*: blocks are pushed to it, and popped from it first, from
-//! the other if it is empty. When the old one is empty, the two change names. So what is still
-//! in the old stack a period later was there all the time and nobody needed it: the depot's
-//! working set of that period was had without. That is its *surplus*.
-//!
-//! Changing names is one store, and blocks are taken away one by one, so the depot is never
-//! empty to those who look meanwhile. A thread that has looked for the young one before and
-//! pushes after the change makes its block look older than it is.
-//!
-//! Source: the working sets of J. Bonwick and J. Adams, *Magazines and Vmem* (2001), section
-//! 3.3, which count the least number of full magazines in a period.
+//! `aged` says how the latter are found.
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use core::time::Duration;
 
-use super::Stack;
+use super::aged::Aged;
 use super::blocks::{Block, Blocks};
-use super::clock::{is_over, now};
 
 /// What all cids share. On lines of its own: what stands before it is read in every hit.
 #[repr(align(128))]
 pub(super) struct Depot {
     blocks: Blocks,
-    full: [Stack; 2],
-    /// Which stack is the young one.
-    young: AtomicU32,
-    /// When the stacks changed names.
-    turned_at: AtomicU64,
+    full: Aged,
 }
 
 impl Depot {
     pub(super) const fn new() -> Depot {
         Depot {
             blocks: Blocks::new(),
-            full: [const { Stack::new() }; 2],
-            young: AtomicU32::new(0),
-            turned_at: AtomicU64::new(0),
+            full: Aged::new(),
         }
-    }
-
-    /// The young stack and the old one.
-    // Ordering: Relaxed, here and in `turn`. Either is a place for any block.
-    fn stacks(&self) -> [&Stack; 2] {
-        let young = self.young.load(Ordering::Relaxed) as usize % 2;
-        [&self.full[young], &self.full[1 - young]]
     }
 
     /// An empty block; none if there is no memory for one.
@@ -56,37 +29,33 @@ impl Depot {
 
     /// A block that has words.
     pub(super) fn pop(&self) -> Option<Block<'_>> {
-        let [young, old] = self.stacks();
-        self.blocks.pop(young).or_else(|| self.blocks.pop(old))
+        let young = self.blocks.pop(self.full.young());
+        young.or_else(|| self.blocks.pop(self.full.old()))
     }
 
     /// A block to where it belongs.
     pub(super) fn give(&self, block: Block<'_>) {
         if block.count() > 0 {
-            self.blocks.push(self.stacks()[0], block);
+            self.blocks.push(self.full.young(), block);
         } else {
             self.blocks.give_back(block);
         }
     }
 
-    /// Whether there is something in the old stack that nobody has needed for a period.
+    /// Whether there are blocks with words that nobody has needed for a period.
     pub(super) fn has_surplus(&self, period: Duration) -> bool {
-        !self.stacks()[1].is_empty() && is_over(&self.turned_at, period)
+        self.full.has_surplus(period)
     }
 
-    /// Lets the stacks change names, if the old one is empty and the young one is not.
+    /// A new period of the blocks with words, if none of the last one's is left.
     pub(super) fn turn(&self) {
-        let [young, old] = self.stacks();
-        if old.is_empty() && !young.is_empty() {
-            self.turned_at.store(now(), Ordering::Relaxed);
-            self.young.fetch_xor(1, Ordering::Relaxed);
-        }
+        self.full.turn();
     }
 
-    /// Takes the words of up to `most` blocks out of the old stack; how many blocks.
+    /// Takes the words of up to `most` blocks of the surplus; how many blocks.
     pub(super) fn sift(&self, most: usize, mut home: impl FnMut(u64)) -> usize {
         for done in 0..most {
-            let Some(mut block) = self.blocks.pop(self.stacks()[1]) else {
+            let Some(mut block) = self.blocks.pop(self.full.old()) else {
                 return done;
             };
             while let Some(word) = block.remove() {
@@ -97,7 +66,13 @@ impl Depot {
         most
     }
 
-    /// Gives the memory of blocks back that hold nothing.
+    /// Gives the memory of empty blocks back that nobody has needed for a period, up to so
+    /// many; when there is none, a new period begins.
+    pub(super) fn retire_surplus(&self, period: Duration, most: usize) {
+        self.blocks.retire_surplus(period, most);
+    }
+
+    /// Gives the memory of all blocks back that hold nothing.
     pub(super) fn trim(&self) {
         self.blocks.retire_empty();
     }

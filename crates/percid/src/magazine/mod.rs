@@ -34,6 +34,8 @@
 //! sequences, tcmalloc.
 
 #[cfg(not(loom))]
+mod aged;
+#[cfg(not(loom))]
 mod blocks;
 #[cfg(all(test, target_os = "linux", not(loom)))]
 mod checker;
@@ -58,6 +60,8 @@ pub(crate) use self::clock::{is_over, now};
 pub(crate) use self::control::{Control, Holding};
 #[cfg(not(loom))]
 pub(crate) use self::magazines::{LARGEST, Magazines, Source, words};
+#[cfg(not(loom))]
+pub(crate) use self::remote::Taken;
 #[cfg(not(loom))]
 pub use self::remote::{CidStats, RemoteError};
 #[cfg(not(loom))]

@@ -111,11 +111,12 @@ impl<S: Scope> Magazines<S> {
     ) -> Result<Taken, RemoteError> {
         let held = self.control.try_hold().ok_or(RemoteError::Busy)?;
         let (now, age) = (now(), u64::try_from(age.as_nanos()).unwrap_or(u64::MAX));
-        self.swept_at.store(now, Ordering::Relaxed);
         // Ordering: Relaxed. Only who holds control reads and writes these.
         for it in self.magazines() {
             let stamp = it.stamp();
-            if it.control(SEEN).swap(stamp, Ordering::Relaxed) != stamp {
+            let differs = it.control(SEEN).swap(stamp, Ordering::Relaxed) != stamp;
+            // The latter if the clock went back.
+            if differs || it.control(SEEN_AT).load(Ordering::Relaxed) > now {
                 it.control(SEEN_AT).store(now, Ordering::Relaxed);
             }
         }
@@ -125,7 +126,17 @@ impl<S: Scope> Magazines<S> {
         self.take_those(&held, idle, After::Open, source)
     }
 
-    /// Whether it is time for [`drain_idle`](Self::drain_idle).
+    /// The same for decay, whose next time this sets.
+    pub(crate) fn sweep(&self, age: Duration, source: &dyn Source) -> Result<Taken, RemoteError> {
+        let swept = self.drain_idle(age, source);
+        // Who is at it may be at something else.
+        if swept != Err(RemoteError::Busy) {
+            self.swept_at.store(now(), Ordering::Relaxed);
+        }
+        swept
+    }
+
+    /// Whether it is time for [`sweep`](Self::sweep).
     pub(crate) fn is_due(&self, period: Duration) -> bool {
         is_over(&self.swept_at, period)
     }
@@ -161,12 +172,14 @@ impl<S: Scope> Magazines<S> {
     }
 
     /// What nobody has needed for a period is surplus: takes it out of the depot, up to so many
-    /// blocks of it. When there is none, a new period begins.
+    /// blocks of it, and gives up to so many empty ones back. When there is none, a new period
+    /// begins.
     pub(crate) fn sift_surplus(&self, period: Duration, blocks: usize, home: impl FnMut(u64)) {
         if self.depot.has_surplus(period) {
             self.depot.sift(blocks, home);
         }
         self.depot.turn();
+        self.depot.retire_surplus(period, blocks);
     }
 
     /// Takes all out of the depot that is there now, a block at a time, so that the others can
@@ -330,4 +343,28 @@ fn stats(it: Magazine<'_>) -> CidStats {
 
 fn load(word: &AtomicU64) -> u64 {
     word.load(Ordering::Relaxed)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    struct Nothing;
+
+    impl Source for Nothing {
+        fn fresh(&self, _: &mut [u64], _: bool) -> usize {
+            0
+        }
+
+        fn keep(&self, _: u64) {}
+    }
+
+    #[test]
+    fn looking_for_idle_cids_is_not_decay() {
+        let magazines = Magazines::new(2, 100);
+        let _ = magazines.drain_idle(Duration::ZERO, &Nothing);
+        assert_eq!(magazines.swept_at.load(Ordering::Relaxed), 0);
+        let _ = magazines.sweep(Duration::ZERO, &Nothing);
+        assert!(magazines.swept_at.load(Ordering::Relaxed) > 0);
+    }
 }

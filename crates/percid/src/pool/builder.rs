@@ -90,7 +90,7 @@ impl RawPoolBuilder {
         self
     }
 
-    /// How long the objects of a cid that does not use the pool stay with it, those that
+    /// How long the objects of a cid that looks idle stay with it, those that
     /// nobody takes stay in the depot, and free chunks stay memory; a second unless told.
     /// Looked after when some thread misses, and by [`decay`](RawPool::decay); `None`: only
     /// by that.

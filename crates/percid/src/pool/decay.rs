@@ -7,7 +7,8 @@
 //! | --- | --- | --- |
 //! | a cid's magazine | the depot | the cid has not missed, nor holds another number, for a decay time |
 //! | the depot | the objects' chunks | it was in the depot for a decay time, and what others took in it was had without it |
-//! | a chunk | the system | all of its objects are at home, and none was taken for a decay time |
+//! | an empty block | the system | as in the depot |
+//! | a chunk | the system | all of its objects are at home, the last one for a decay time |
 //!
 //! So a pool whose use goes up and down within a decay time gives nothing back that it takes
 //! again, and one whose use is slower than that pays for its pages once in each turn, at the
@@ -28,7 +29,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 
 use super::RawPool;
-use crate::magazine::{Control, RemoteError, is_over, now};
+use crate::magazine::{Control, RemoteError, Taken, is_over, now};
 use crate::scope::Scope;
 
 /// Blocks of the depot whose objects a visit brings home; about four thousand objects.
@@ -77,7 +78,7 @@ impl<S: Scope> RawPool<S> {
         self.decay.visited_at.store(now(), Ordering::Relaxed);
         if self.magazines.is_due(age) {
             // Another thread may be at it: then it is.
-            let _ = self.magazines.drain_idle(age, &self.source());
+            let _ = self.magazines.sweep(age, &self.source());
         }
         self.magazines
             .sift_surplus(age, BLOCKS, |word| self.bring_home(word));
@@ -92,34 +93,44 @@ impl<S: Scope> RawPool<S> {
     /// and of the depot, and returns the pages of chunks all of whose objects are free. How many
     /// bytes of objects those were.
     ///
-    /// It is done a block and a chunk at a time, so that others find the rest meanwhile.
+    /// It is done a block and a chunk at a time, so that others find the rest meanwhile. If what
+    /// cids hold cannot be taken, the rest is given back without it.
     ///
     /// # Errors
     ///
-    /// As [`drain`](RawPool::drain): nothing was given back.
+    /// As [`drain`](RawPool::drain), and no memory of objects was given back.
     pub fn trim(&self) -> Result<usize, RemoteError> {
         let _alone = self.decay.alone.try_hold().ok_or(RemoteError::Busy)?;
-        self.magazines.drain(|_| true, &self.source())?;
+        let drained = self.magazines.drain(|_| true, &self.source());
         self.magazines.sift_all(|word| self.bring_home(word));
         self.magazines.trim_blocks();
-        Ok(self.chunks.give_back(&self.shape, None, None))
+        given(self.chunks.give_back(&self.shape, None, None), drained)
     }
 
     /// Does at once what misses do bit by bit: gives back what was not used for the time that
     /// the pool was told ([`decay_after`](super::RawPoolBuilder::decay_after)), or for any time
     /// if none. How many bytes of objects that were. So the first calls only look.
     ///
-    /// For a timer of the program's: a pool that nobody uses any more has no misses.
+    /// For a timer of the program's: a pool that nobody uses any more has no misses. If what
+    /// cids hold cannot be taken, the rest is given back without it.
     ///
     /// # Errors
     ///
-    /// As [`drain`](RawPool::drain).
+    /// As [`drain`](RawPool::drain), and no memory of objects was given back.
     pub fn decay(&self) -> Result<usize, RemoteError> {
         let _alone = self.decay.alone.try_hold().ok_or(RemoteError::Busy)?;
         let age = self.decay.after.unwrap_or_default();
-        self.magazines.drain_idle(age, &self.source())?;
+        let swept = self.magazines.sweep(age, &self.source());
         self.magazines
             .sift_surplus(age, usize::MAX, |word| self.bring_home(word));
-        Ok(self.chunks.give_back(&self.shape, Some(age), None))
+        given(self.chunks.give_back(&self.shape, Some(age), None), swept)
+    }
+}
+
+/// What is said of so many bytes that were given back after cids were robbed, or were not.
+fn given(bytes: usize, robbed: Result<Taken, RemoteError>) -> Result<usize, RemoteError> {
+    match robbed {
+        Err(why) if bytes == 0 => Err(why),
+        _ => Ok(bytes),
     }
 }

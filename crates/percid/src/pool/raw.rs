@@ -41,11 +41,12 @@ use crate::scope::{Process, Scope};
 /// cid, and nothing per thread.
 ///
 /// What is not needed goes back to the system by itself, step by step and never in a hit: the
-/// objects of a cid that did not use the pool for a decay time (a second, unless
-/// [told](RawPoolBuilder::decay_after)), those that nobody took from the depot for as long, and
-/// the pages of chunks all of whose objects are free and of which none was taken for as long.
+/// objects of a cid that neither missed nor holds another number of them than a decay time ago
+/// (a second, unless [told](RawPoolBuilder::decay_after)), those that nobody took from the depot
+/// for as long, and the pages of chunks all of whose objects have been free for as long.
 /// Whoever misses does a bounded part of that, at the most every four milliseconds: some
-/// thousand objects and a megabyte. So a pool whose use goes up and down within the decay time
+/// thousand objects and a megabyte; once in a decay time a fence, if a cid was idle, and then all
+/// objects of such cids. The first fence of a process may try what the kernel can do. So a pool whose use goes up and down within the decay time
 /// keeps its memory. One that nobody uses any more keeps it, too: there are no misses, and no
 /// thread of the pool's. A timer of the program's that calls [`decay`](RawPool::decay) or
 /// [`trim`](RawPool::trim), or reads [`stats`](RawPool::stats), does it then.
@@ -53,7 +54,8 @@ use crate::scope::{Process, Scope};
 /// # Shapes and units
 ///
 /// Objects are as far apart as their size, rounded up to their alignment, of at least 8
-/// bytes; also those of size 0. A pool reserves 16 GiB of address space, or less where the
+/// bytes; also those of size 0. Free objects of up to 512 bytes are written to: not larger ones,
+/// unless the pool is [checked](RawPoolBuilder::checked). A pool reserves 16 GiB of address space, or less where the
 /// system has less. One that is larger than 64 KiB is not cached per cid.
 ///
 /// A `no_std` program may use it, and be its own allocator by it: nothing here allocates.
@@ -364,6 +366,9 @@ fn object(word: u64) -> NonNull<u8> {
     unsafe { NonNull::new_unchecked(pointer) }
 }
 
+/// Objects that are written to on their way to another cid have so many bytes at the most.
+const WRITTEN: usize = 512;
+
 /// A pool's memory, as its magazines ask for it.
 pub(super) struct Carver<'a> {
     chunks: &'a Chunks,
@@ -389,8 +394,12 @@ impl Source for Carver<'_> {
     /// Writes to it. If another core allocated the object and this one has only read it, both
     /// cores have its line, and the next user's first store, which ends that, takes 8.8 ns where
     /// it was tried (Zen 4), but 4.7 if the line is one core's alone. The store here is in
-    /// nobody's way. An instruction that fetches the line for one changes nothing.
+    /// nobody's way. An instruction that fetches the line for one changes nothing. Not to large
+    /// objects, whose user may not touch that line first, nor their page.
     fn hand_on(&self, word: u64) {
+        if self.shape.stride > WRITTEN {
+            return;
+        }
         // SAFETY: a free object, of this pool and in this thread's hand; at least 8 bytes, and
         // so aligned.
         unsafe { object(word).cast::<u64>().write(0) };

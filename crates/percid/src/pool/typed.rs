@@ -273,6 +273,11 @@ impl<T, M: Fn() -> T, S: Scope> Pool<T, M, S> {
     /// If a value's `drop` does; the rest stay idle.
     pub fn drain(&self) -> Result<usize, RemoteError> {
         self.idle.drain(|_| true, &Values(self))?;
+        Ok(self.drop_shared())
+    }
+
+    /// Drops the idle values that all cids share; how many.
+    fn drop_shared(&self) -> usize {
         let mut dropped = 0;
         while let Some(word) = self.idle.take_from_depot() {
             // SAFETY: an idle value that this thread has taken.
@@ -280,7 +285,7 @@ impl<T, M: Fn() -> T, S: Scope> Pool<T, M, S> {
             dropped += 1;
         }
         self.idle.trim_blocks();
-        Ok(dropped)
+        dropped
     }
 
     /// Drops the idle values of cids that were not used for so long. The first call only
@@ -301,14 +306,24 @@ impl<T, M: Fn() -> T, S: Scope> Pool<T, M, S> {
         Ok(taken.words)
     }
 
-    /// Drops all idle values and gives their memory back to the system; how many bytes.
+    /// Drops all idle values and gives their memory back to the system; how many bytes. If those
+    /// that cids hold cannot be taken, the rest is dropped and given back without them.
     ///
     /// # Errors
     ///
-    /// See [`RemoteError`].
+    /// See [`RemoteError`]: no memory of values was given back, but some may have been dropped.
+    ///
+    /// # Panics
+    ///
+    /// As [`drain`](Pool::drain).
     pub fn trim(&self) -> Result<usize, RemoteError> {
-        self.drain()?;
-        self.memory.trim()
+        let drained = self.idle.drain(|_| true, &Values(self));
+        self.drop_shared();
+        let bytes = self.memory.trim()?;
+        if bytes == 0 {
+            drained?;
+        }
+        Ok(bytes)
     }
 
     /// How large the pool is, at this moment: its objects are values, in use or idle.

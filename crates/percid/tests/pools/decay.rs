@@ -186,6 +186,36 @@ fn checked_pools_and_such_without_caches_give_back_too() {
     }
 }
 
+/// Memory that is locked is not given back, and not said to be.
+#[test]
+fn what_the_system_refuses_to_take_is_not_counted() {
+    let pool = of(RawPool::builder(LAYOUT).cid_bytes(0).decay_after(None));
+    let objects = alloc(&pool, 1000);
+    let page = objects[0].as_ptr().cast();
+    // SAFETY: locks a page, and does nothing else.
+    if unsafe { libc::mlock(page, 1) } != 0 {
+        return;
+    }
+    free(&pool, &objects);
+    let given = pool.trim().unwrap_or(0);
+    let stats = pool.stats();
+    assert_eq!((given, stats.given_back, stats.objects), (0, 0, 1000));
+    // SAFETY: as above.
+    assert_eq!(unsafe { libc::munlock(page, 1) }, 0);
+    assert!(pool.trim().is_ok_and(|bytes| bytes == 1000 * BYTES));
+    assert!(objects.iter().all(|&object| is_new(object)));
+}
+
+/// Their users may have no page there yet.
+#[test]
+fn large_objects_are_not_written_to() {
+    let layout = Layout::from_size_align(1024, 8).unwrap();
+    let pool = of(RawPool::builder(layout).decay_after(None));
+    let objects = alloc(&pool, 1000);
+    free(&pool, &objects);
+    assert!(!objects.iter().any(|&object| is_new(object)));
+}
+
 #[test]
 fn the_memory_of_dropped_values_goes_back() {
     let pool = Pool::new(|| [1_u64; 64]);

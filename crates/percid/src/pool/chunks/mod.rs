@@ -266,7 +266,7 @@ impl Chunks {
     /// that was.
     ///
     /// `budget`: bytes of memory at the most, of one group of chunks, and another one next time;
-    /// `None`: of all. `age`: only of chunks that nothing was taken from for so long.
+    /// `None`: of all. `age`: only of chunks none of whose objects was in use for so long.
     pub(super) fn give_back(
         &self,
         shape: &Shape,
@@ -278,7 +278,8 @@ impl Chunks {
             return 0;
         };
         let now = milliseconds();
-        let age = age.map_or(0, |age| u32::try_from(age.as_millis()).unwrap_or(u32::MAX));
+        let age = age.map_or(0, |age| age.as_nanos().div_ceil(1_000_000));
+        let age = u32::try_from(age).unwrap_or(u32::MAX);
         let mut left = budget.unwrap_or(usize::MAX / 2);
         let cursor = self.cursor.load(Ordering::Relaxed) % groups;
         let which = match budget {

@@ -40,9 +40,10 @@ const LISTED: u32 = 1 << 31;
 pub(super) struct Record {
     /// Objects at home, and [`LISTED`].
     home: AtomicU32,
-    /// Objects that were carved. The owner's, as the rest.
+    /// Objects that were carved. The owner's, as `gone`.
     carved: AtomicU32,
-    /// When objects were last taken, in milliseconds.
+    /// When the last of its objects came home, in milliseconds. Anybody's: see
+    /// [`Chunk::stamp`].
     used_at: AtomicU32,
     /// How much of the memory is given back already, in granules.
     gone: AtomicU32,
@@ -94,11 +95,29 @@ impl<'a> Chunk<'a> {
         self.record().home.load(Ordering::Relaxed) & !LISTED
     }
 
-    /// Whether all its objects were at home, at this moment, and for how long none was taken.
+    /// Whether all its objects were at home, at this moment, and since when, at least.
     pub(super) fn unused_for(&self, now: u32) -> Option<u32> {
         let carved = self.carved();
-        let used_at = self.record().used_at.load(Ordering::Relaxed);
-        (carved > 0 && self.at_home() == carved).then(|| now.wrapping_sub(used_at))
+        if carved == 0 || self.at_home() != carved {
+            return None;
+        }
+        let unused = now.wrapping_sub(self.record().used_at.load(Ordering::Relaxed));
+        // Stamped since the clock was read. Or it went back, or it was 25 days ago: the time
+        // begins anew.
+        if unused > u32::MAX / 2 {
+            self.stamp(now);
+            return Some(0);
+        }
+        Some(unused)
+    }
+
+    /// Says that it was used until now.
+    // Ordering: Relaxed. Whoever stores has read the clock, so it is a time at which the chunk
+    // may have been in use; of two at once either may stay, and one that comes late makes the
+    // chunk look older than it is. That decides when memory is given back, never whether it may
+    // be: the owner counts.
+    fn stamp(&self, now: u32) {
+        self.record().used_at.store(now, Ordering::Relaxed);
     }
 
     /// Brings an object home, which is the caller's.
@@ -111,9 +130,13 @@ impl<'a> Chunk<'a> {
         // Ordering: Release, as above; Acquire pairs with the owner who let go of a chunk that
         // had nothing left: who lists it hands on what that owner wrote.
         let home = &self.record().home;
-        if home.fetch_add(1, Ordering::AcqRel) & LISTED == 0
-            && home.fetch_or(LISTED, Ordering::AcqRel) & LISTED == 0
-        {
+        let before = home.fetch_add(1, Ordering::AcqRel);
+        // If all are at home it is as many as were carved that is seen here: who carved an object
+        // handed it on after that, and the additions hand that on.
+        if (before & !LISTED) + 1 == self.carved() {
+            self.stamp(milliseconds());
+        }
+        if before & LISTED == 0 && home.fetch_or(LISTED, Ordering::AcqRel) & LISTED == 0 {
             self.list(OPEN);
         }
     }
@@ -150,9 +173,7 @@ impl Owned<'_> {
     }
 
     fn used(&self) {
-        let record = self.0.record();
-        record.used_at.store(milliseconds(), Ordering::Relaxed);
-        record.gone.store(0, Ordering::Relaxed);
+        self.0.record().gone.store(0, Ordering::Relaxed);
     }
 
     fn address(&self, at: u32) -> u64 {
@@ -208,7 +229,7 @@ impl Owned<'_> {
 
     /// Gives its memory back, if none of its objects is in use: a part of it, if `budget` has
     /// no bytes for more, and the rest when asked again, if nobody has used it meanwhile. How
-    /// many objects are gone, when it is done.
+    /// many objects are gone, when it is done; if the system refuses it, it looks used.
     pub(super) fn give_back(&self, budget: &mut usize) -> u32 {
         let record = self.0.record();
         // Ordering: Acquire, as in `take`.
@@ -217,14 +238,19 @@ impl Owned<'_> {
         if carved == 0 || home != carved {
             return 0;
         }
-        // A checked pool would take what is given back for something that was written.
-        self.0.chunks.forget_marks(self.0.shape, self.0.number);
         let end = self.0.shape.end_of(carved, GRANULE);
         let from = record.gone.load(Ordering::Relaxed) as usize * GRANULE;
         let to = end.min(from + (*budget).next_multiple_of(GRANULE));
         // SAFETY: all of its objects are at home, and only the owner takes one away.
-        unsafe { Region::discard(self.0.start + from, to - from) };
+        let done = unsafe { Region::discard(self.0.start + from, to - from) };
         *budget = budget.saturating_sub(to - from);
+        // A checked pool would take what is given back for something that was written. If it
+        // was refused, a part may be gone all the same.
+        self.0.chunks.forget_marks(self.0.shape, self.0.number);
+        if !done {
+            self.0.stamp(milliseconds());
+            return 0;
+        }
         if to < end {
             let gone = (to / GRANULE) as u32;
             record.gone.store(gone, Ordering::Relaxed);
@@ -261,8 +287,7 @@ impl Drop for Owned<'_> {
     }
 }
 
-/// Now, in milliseconds; they begin anew after 49 days, when something may look younger than it
-/// is.
+/// Now, in milliseconds; they begin anew after 49 days.
 pub(super) fn milliseconds() -> u32 {
     (now() / 1_000_000) as u32
 }
@@ -326,5 +351,31 @@ mod tests {
         let mut room = [0; 10];
         assert_eq!(chunk.own(OPEN).unwrap().take(&mut room), 3);
         assert_eq!(chunk.at_home(), 0);
+    }
+    #[test]
+    fn chunks_are_as_old_as_their_last_object_is_free() {
+        let shape = Shape::of(Layout::new::<[u64; 64]>(), false).unwrap();
+        let chunks = Chunks::new();
+        let objects = all_of_one(&chunks, &shape);
+        let chunk = chunks.chunk(&shape, chunks.places_now().unwrap(), 0);
+        let (last, others) = objects.split_last().unwrap();
+        // In use for a day.
+        let day = 24 * 3600 * 1000;
+        chunk.stamp(milliseconds().wrapping_sub(day));
+        for &object in others {
+            chunks.bring_home(&shape, object);
+        }
+        assert_eq!(chunk.unused_for(milliseconds()), None);
+        let before = milliseconds();
+        chunks.bring_home(&shape, *last);
+        let now = milliseconds();
+        assert!(chunk.unused_for(now).unwrap() <= now.wrapping_sub(before));
+        // The clock was read before that, or went back.
+        chunk.stamp(now);
+        assert_eq!(chunk.unused_for(now.wrapping_sub(5)), Some(0));
+        assert_eq!(chunk.unused_for(now.wrapping_add(day)), Some(day + 5));
+        let earlier = now.wrapping_sub(5 * day);
+        assert_eq!(chunk.unused_for(earlier), Some(0));
+        assert_eq!(chunk.unused_for(earlier.wrapping_add(day)), Some(day));
     }
 }
