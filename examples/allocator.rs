@@ -122,7 +122,12 @@ unsafe impl GlobalAlloc for Classes {
         // SAFETY: the caller says that it is a layout.
         let new = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
         match (class(layout), class(new)) {
-            (Some(old), Some(new)) if ptr::eq(old, new) => block,
+            // One of the system's is no larger than it was asked for.
+            (Some(old), Some(new))
+                if ptr::eq(old, new) && (!FAILED.load(Ordering::Relaxed) || old.owns(block)) =>
+            {
+                block
+            }
             // SAFETY: the caller's contract: both are the system's.
             (None, None) => unsafe { System.realloc(block, layout, size) },
             _ => {

@@ -15,7 +15,7 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use percid_rseq::process_id;
+use percid_rseq::generation;
 
 use crate::IdSet;
 use crate::local;
@@ -125,7 +125,7 @@ fn give_back() {
 /// In a child of `fork`, frees the ids of threads that only the parent has.
 fn forget_the_dead() {
     static OWNER: AtomicU32 = AtomicU32::new(0);
-    let process = process_id();
+    let process = generation();
     // Ordering: Relaxed. Ids confer no right that would need ordering.
     let owner = OWNER.load(Ordering::Relaxed);
     if owner == process {

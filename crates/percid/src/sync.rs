@@ -3,8 +3,6 @@
 
 #[cfg(not(loom))]
 pub(crate) use core::sync::atomic;
-#[cfg(not(loom))]
-pub(crate) use percid_rseq::process_id;
 #[cfg(all(not(unix), not(loom)))]
 pub(crate) use std::thread::yield_now;
 
@@ -40,9 +38,3 @@ pub(crate) use std::process::abort;
 pub(crate) use loom::sync::atomic;
 #[cfg(loom)]
 pub(crate) use loom::thread::yield_now;
-
-/// Models have one process.
-#[cfg(loom)]
-pub(crate) fn process_id() -> u32 {
-    1
-}

@@ -1,4 +1,5 @@
-//! Which process this is, of a line of forks: in memory, for a system call would be dear.
+//! Which process this is, of a line of forks, and which thread: in memory, for a system call
+//! would be dear, and the numbers of processes repeat.
 
 #[cfg(all(unix, not(loom)))]
 mod unix {
@@ -16,9 +17,42 @@ mod unix {
         ) -> i32;
     }
 
+    /// The thread that forked, in a child.
+    static SURVIVOR: AtomicU32 = AtomicU32::new(0);
+
     unsafe extern "C" fn in_child() {
         // Ordering: Relaxed. The child has one thread.
+        SURVIVOR.store(thread(), Ordering::Relaxed);
         GENERATION.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A number of the thread, the same in a child that it forks. Two threads of one process
+    /// have the same if they are so many times 64 GiB apart.
+    #[allow(clippy::unnecessary_cast, reason = "a pointer on some systems")]
+    fn thread() -> u32 {
+        // SAFETY: no preconditions. Async-signal-safe.
+        (unsafe { libc::pthread_self() } as usize >> 4) as u32
+    }
+
+    /// A name of the calling thread for words that say who holds them; never 0.
+    ///
+    /// For percid's own crates; not part of the interface.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn holder() -> u64 {
+        u64::from(generation()) << 32 | u64::from(thread())
+    }
+
+    /// Whether only an ancestor of this process has the thread of that name. The one that
+    /// forked goes on, although the process is another one: a handler that forks may have
+    /// interrupted it.
+    ///
+    /// For percid's own crates; not part of the interface.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn is_gone(holder: u64) -> bool {
+        // Ordering: Relaxed. It changes only where there is one thread.
+        (holder >> 32) as u32 != generation() && holder as u32 != SURVIVOR.load(Ordering::Relaxed)
     }
 
     /// A number of this process that a child of `fork` finds changed; never 0.
@@ -59,7 +93,7 @@ mod unix {
 }
 
 #[cfg(all(unix, not(loom)))]
-pub use unix::generation;
+pub use unix::{generation, holder, is_gone};
 
 /// There is no `fork` here.
 #[cfg(any(not(unix), loom))]
@@ -67,4 +101,20 @@ pub use unix::generation;
 #[must_use]
 pub fn generation() -> u32 {
     1
+}
+
+/// One name for all: none of them goes.
+#[cfg(any(not(unix), loom))]
+#[doc(hidden)]
+#[must_use]
+pub fn holder() -> u64 {
+    1
+}
+
+/// Nobody is.
+#[cfg(any(not(unix), loom))]
+#[doc(hidden)]
+#[must_use]
+pub fn is_gone(_: u64) -> bool {
+    false
 }

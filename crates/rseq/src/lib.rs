@@ -121,10 +121,10 @@ pub use errno::errno;
 pub use exit_key::{ExitKey, ExitKeyError};
 pub use features::Features;
 #[doc(hidden)]
-pub use generation::generation;
+pub use generation::{generation, holder, is_gone};
 pub use possible::possible_cpus;
 #[doc(hidden)]
-pub use process::{OsError, process_id};
+pub use process::OsError;
 pub use refusal::Refusal;
 pub use registration::{Owner, Registration, RegistrationError, enter_thread, registration};
 pub use unload::prepare_unload;

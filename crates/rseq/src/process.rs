@@ -1,20 +1,6 @@
-//! What libc knows of the process and of error numbers, without `std`.
+//! What libc knows of error numbers, without `std`.
 
 use core::fmt;
-
-/// The number of this process: another one in a child of `fork`.
-///
-/// For percid's own crates; not part of the interface.
-#[doc(hidden)]
-#[must_use]
-pub fn process_id() -> u32 {
-    #[cfg(unix)]
-    // SAFETY: no preconditions. Async-signal-safe.
-    return unsafe { libc::getpid() }.cast_unsigned();
-    // There is no fork here.
-    #[cfg(not(unix))]
-    1
-}
 
 /// An error number of the system, as it reads.
 ///

@@ -126,12 +126,12 @@ pub unsafe trait Linked {
 ///
 /// Push and pop may be called from signal handlers, before `main` and in destructors of
 /// thread-locals; so may the rest, which answers [`Busy`](crate::RemoteError::Busy) if the
-/// handler has interrupted such a call. A child of `fork` has a list of its own with the nodes that were
-/// on it at that moment, if their memory is the child's, too; what other threads of the
+/// handler has interrupted such a call. A child of `fork` has a list of its own with the nodes
+/// that were on it at that moment, if their memory is the child's, too; what other threads of the
 /// parent had in hand, or held in a list of threads without sections that one of them was
-/// popping from, is lost to the child. A handler that may have interrupted a drain and forks
-/// must not drain in the child: the interrupted one would go on there, and nodes would be had
-/// twice. A thread that ends leaves nothing behind but its hand.
+/// popping from, is lost to the child. A handler may fork: a drain that it has interrupted goes
+/// on in the child, too, and others answer [`Busy`](crate::RemoteError::Busy) until then. A
+/// thread that ends leaves nothing behind but its hand.
 ///
 /// # Source
 ///

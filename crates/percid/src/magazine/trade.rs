@@ -3,6 +3,8 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 
+use percid_rseq::{holder, is_gone};
+
 use super::blocks::ITEMS;
 use super::clock::{is_over, now};
 use super::stripe::{
@@ -11,7 +13,6 @@ use super::stripe::{
 };
 use super::{Magazines, Source};
 use crate::scope::Scope;
-use crate::sync::process_id;
 
 /// Blocks of one trade, at the most. Larger ones let a producer and a consumer do nothing but
 /// trade for microseconds: of eight blocks (half of the largest magazine) an object took 1.15 to
@@ -227,10 +228,10 @@ impl<S: Scope> Magazines<S> {
         if now >= self.most() {
             return now;
         }
-        let me = u64::from(process_id());
+        let me = holder();
         // SAFETY: the word of the room that is for claims only.
         let Ok(claimed) = (unsafe { self.room.run(&Claim(self.control_word(CLAIM), me)) }) else {
-            self.forget_dead_claims(me);
+            self.forget_dead_claims();
             // SAFETY: one of the room's words.
             return unsafe { self.room.run(&Load(HEADER)) }.map_or(0, |held| (held >> 32) as u32);
         };
@@ -264,17 +265,16 @@ impl<S: Scope> Magazines<S> {
     }
 
     /// In a child of `fork`: takes away claims of threads that only the parent has.
-    fn forget_dead_claims(&self, me: u64) {
+    fn forget_dead_claims(&self) {
+        let is_dead = |claim: u64| claim != 0 && is_gone(claim);
         // SAFETY: one of the room's words.
-        let claim = unsafe { self.room.run(&Load(self.control_word(CLAIM))) }.unwrap_or(me);
-        if claim == me || claim == 0 {
+        if !unsafe { self.room.run(&Load(self.control_word(CLAIM))) }.is_ok_and(is_dead) {
             return;
         }
         if let Some(_held) = self.control.try_hold() {
             for it in self.room.stripes().map(Magazine::of) {
                 // A word that is not 0 is stored to by its claimant only, who is gone.
-                let claim = it.control(CLAIM).load(Ordering::Relaxed);
-                if claim != 0 && claim != me {
+                if is_dead(it.control(CLAIM).load(Ordering::Relaxed)) {
                     it.control(CLAIM).store(0, Ordering::Release);
                 }
             }

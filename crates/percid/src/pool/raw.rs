@@ -79,10 +79,9 @@ use crate::scope::{Process, Scope};
 /// Every method may be called from signal handlers, before `main` and in destructors of
 /// thread-locals. A child of `fork` has a pool of its own with what was free at that moment; what
 /// other threads of the parent had in hand, which is a few blocks of objects each and what a
-/// chunk has left, is lost to the child. A handler that may have interrupted a call that takes
-/// what other cids hold, as a miss does when the decay time has passed, and forks, must not make
-/// such a call in the child: the interrupted one would go on there, and objects would be had
-/// twice. A thread that is killed between getting an object and using it loses that object.
+/// chunk has left, is lost to the child. A handler may fork: what it has interrupted goes on in
+/// the child, too, and until then nobody takes there what other cids hold. A thread that is
+/// killed between getting an object and using it loses that object.
 ///
 /// # Source
 ///

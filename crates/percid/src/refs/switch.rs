@@ -13,11 +13,13 @@
 //! of a switch leaves one of the three modes, so whoever takes the lock goes on from
 //! there; a fence that was refused leaves `pending`, too.
 
+use percid_rseq::generation;
+
 use super::RefError;
 use super::core::{BIAS, COUNT, Core, DEAD, FORCED, is_biased, put_without_get};
 use crate::arena::Gated;
 use crate::sync::atomic::{AtomicU32, Ordering};
-use crate::sync::{process_id, yield_now};
+use crate::sync::yield_now;
 
 impl<G: Gated> Core<G> {
     /// Marks it dead, and counts on the word alone from here on. Afterwards nobody gets a
@@ -160,13 +162,13 @@ impl<G: Gated> Core<G> {
         let switching = &self.switching;
         // Ordering: Acquire pairs with the Release of the lock's end.
         switching
-            .compare_exchange(0, process_id(), Ordering::Acquire, Ordering::Relaxed)
+            .compare_exchange(0, generation(), Ordering::Acquire, Ordering::Relaxed)
             .is_ok()
             .then(|| Lock(switching)) // not `then_some`, whose drop would unlock
     }
 
     fn lock(&self) -> Lock<'_> {
-        let mine = process_id();
+        let mine = generation();
         loop {
             // Ordering: Relaxed. The exchange decides.
             let holder = self.switching.load(Ordering::Relaxed);
