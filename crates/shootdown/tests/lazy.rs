@@ -339,6 +339,19 @@ fn who_leaves_switches_away() {
     assert_eq!(all.domain.stats().saved_by_clear_bits, Saved::default());
 }
 
+/// An object has left its cell, but its slot is used for another one: nobody emptied it.
+#[test]
+fn what_clearing_bits_saves_is_not_saved_by_switching_away() {
+    let all = Fixture::new(Policy::new().switch_away(true));
+    // Four ways: the fifth cell shares that of the first.
+    let cells: Vec<_> = (0..5).map(|value| all.cell(value)).collect();
+    drop(cells[0].load());
+    let old = cells[0].swap(all.value(9));
+    drop(cells[4].load());
+    drop(old);
+    assert_eq!(all.domain.stats().saved_by_switch_away, Saved::default());
+}
+
 /// Each object that is shot down asks for a fence, or a way has saved it; and so in all.
 #[test]
 fn what_each_way_saves_is_counted() {
@@ -384,7 +397,12 @@ fn what_each_way_saves_is_counted() {
         // What is off saves nothing.
         for (number, saved) in saved.into_iter().enumerate() {
             let is_on = way == number + 1;
-            assert!(is_on || saved == Saved::default(), "{way}: {stats:?}");
+            // Where nobody else makes a fence, quiescing is batching.
+            let is_batch = way == 5 && number == 3;
+            assert!(
+                is_on || is_batch || saved == Saved::default(),
+                "{way}: {stats:?}"
+            );
             // How often the thread changes its cid is the scheduler's affair.
             let saves = |what: u64| !is_on || !all.domain.caches() || what > 0;
             match number {

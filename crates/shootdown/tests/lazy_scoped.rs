@@ -265,6 +265,31 @@ fn slots_are_given_back_with_the_last_value() {
 }
 
 #[test]
+fn slots_are_given_back_where_a_destructor_panics() {
+    struct Panics;
+
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic!("so that it does not return");
+        }
+    }
+
+    for loads in [false, true] {
+        let ids = ids(Bound::Strict);
+        let _joined = ids.join();
+        let domain = in_domain(&ids, Policy::new());
+        let cell = domain.cell(Panics);
+        if loads {
+            drop(cell.load());
+        }
+        drop(domain);
+        let drops = std::panic::AssertUnwindSafe(|| drop(cell));
+        assert!(std::panic::catch_unwind(drops).is_err());
+        assert!(gives_back_all_but(&ids, 0));
+    }
+}
+
+#[test]
 fn a_domain_that_is_full_says_so() {
     let ids = ids(Bound::Relaxed);
     let mut all = Vec::new();

@@ -109,7 +109,7 @@ impl<'d> Guard<'d> {
             place,
             kept: <()>::kept(domain),
             #[cfg(debug_assertions)]
-            entered: Entered::now(core::ptr::from_ref(domain).addr()),
+            entered: Entered::now(&domain.number),
             life: PhantomData,
             brand: PhantomData,
         }

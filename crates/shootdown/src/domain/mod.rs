@@ -137,6 +137,8 @@ pub struct ReclaimDomain<S: Scope = Process> {
     grace: ForkLock<Grace>,
     /// What was retired where no bag took it.
     late: ForkLock<Vec<Retired>>,
+    #[cfg(debug_assertions)]
+    number: inside::Number,
 }
 
 impl ReclaimDomain {
@@ -215,6 +217,8 @@ impl<S: Scope> ReclaimDomain<S> {
             crowd: [const { AtomicU64::new(0) }; 2],
             grace: ForkLock::new(Grace::EMPTY),
             late: ForkLock::new(Vec::new()),
+            #[cfg(debug_assertions)]
+            number: inside::Number::new(),
         }
     }
 
@@ -250,7 +254,7 @@ impl Default for ReclaimDomain {
 impl<S: Scope> Drop for ReclaimDomain<S> {
     fn drop(&mut self) {
         #[cfg(debug_assertions)]
-        inside::forget(core::ptr::from_ref(self).addr());
+        inside::forget(&self.number);
         loop {
             let mut all = self.take_all();
             if all.is_empty() {

@@ -183,7 +183,7 @@ impl<S: Scope> ReclaimDomain<S> {
         while !is_so() {
             #[cfg(debug_assertions)]
             assert!(
-                turn != IN_VAIN || !inside::is_inside(core::ptr::from_ref(self).addr()),
+                turn != IN_VAIN || !inside::is_inside(&self.number),
                 "a thread waits for readers inside its own guard of the same domain: it would \
                  wait for itself, for ever"
             );

@@ -10,6 +10,7 @@ use super::corrupt;
 use super::home::Home;
 use super::object::{Header, Remains};
 use super::protocol::{NONE, Object};
+use super::work::Ends;
 
 /// Memory of dead objects that is kept poisoned, if objects are checked.
 const QUARANTINE: usize = 64;
@@ -112,6 +113,7 @@ fn next() -> Option<Object> {
 ///
 /// Nobody reaches the object any more, and it is on no list.
 unsafe fn drop_one(home: &'static Home, remains: Remains) {
+    let _ends = Ends(home);
     // Ordering: Release, for an object that was made of this one's: who sees this freed sees
     // that one made (`Handles::begin_again`). Counts are plain stores.
     fence(Ordering::Release);
@@ -123,7 +125,6 @@ unsafe fn drop_one(home: &'static Home, remains: Remains) {
         true => home.quarantine.keep(remains),
         false => drop(remains),
     }
-    home.give_slots_back();
 }
 
 /// Poisoned memory.

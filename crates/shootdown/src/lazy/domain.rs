@@ -60,7 +60,9 @@ impl LazyDomain {
         // Ordering: Acquire pairs with the Release of whoever made it.
         let mut found = PROCESS.load(Ordering::Acquire);
         if found.is_null() {
-            let mine = Box::into_raw(Box::new(LazyDomain::new(Policy::new())));
+            // Without a look at what handlers have left: no destructor runs here.
+            let home = Home::new(None, Policy::new()).expect("slots for lazy references");
+            let mine = Box::into_raw(Box::new(LazyDomain::of_home(home)));
             let (null, order) = (ptr::null_mut(), Ordering::AcqRel);
             found = match PROCESS.compare_exchange(null, mine, order, Ordering::Acquire) {
                 Ok(_) => mine,
@@ -91,7 +93,7 @@ impl LazyDomain {
     ///
     /// If there is no memory for its slots.
     pub fn try_new(policy: Policy) -> Result<LazyDomain, ArenaError> {
-        LazyDomain::of_home(Home::new(None, policy)?)
+        LazyDomain::make(None, policy)
     }
 
     /// A domain of its own whose slots are by the ids of a [`percid::Domain`], which it keeps
@@ -136,14 +138,21 @@ impl LazyDomain {
     ///
     /// If the system refuses the memory, or all words of the domain are in use.
     pub fn in_domain(ids: &Domain, policy: Policy) -> Result<LazyDomain, ArenaError> {
-        LazyDomain::of_home(Home::new(Some(ids), policy)?)
+        LazyDomain::make(Some(ids), policy)
     }
 
-    fn of_home(home: &'static Home) -> Result<LazyDomain, ArenaError> {
-        Ok(LazyDomain {
+    fn make(ids: Option<&Domain>, policy: Policy) -> Result<LazyDomain, ArenaError> {
+        // What handlers have left may be all that a home is not used again for. Nothing is
+        // in hand yet: a destructor may panic.
+        Home::take_over();
+        Home::new(ids, policy).map(LazyDomain::of_home)
+    }
+
+    fn of_home(home: &'static Home) -> LazyDomain {
+        LazyDomain {
             home,
             before: home.counts.stats(),
-        })
+        }
     }
 
     /// A value in this domain.
@@ -160,7 +169,7 @@ impl LazyDomain {
 
     /// Shoots down what waits to be, and drops what is to be dropped. On return all values
     /// that were given up before, and are not leased, are dropped, unless another thread
-    /// is at it.
+    /// is at it, or this is called by a destructor: they are dropped after it then.
     pub fn flush(&self) {
         self.home.tend(true);
     }

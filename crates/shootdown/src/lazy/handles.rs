@@ -30,6 +30,9 @@ pub(crate) trait Rules: 'static {
     const LOOKS_AGAIN: bool = true;
     /// Who has the only one sees what was done before something was seen to be freed.
     const SEES_ENDS: bool = true;
+    /// Who has freed something looks for handles, and for others who have, after that:
+    /// pairs with the fence of who gives the last handle up, and with its own like.
+    const END_FENCES: bool = true;
 }
 
 /// Every rule holds.
@@ -68,10 +71,27 @@ impl<R: Rules> Handles<R> {
         self.0.load(SeqCst) != 0
     }
 
+    /// Whether there are none, by who has freed something, or has given the last one up: of
+    /// all these the last one to ask sees that, and sees what all others have freed.
+    pub(crate) fn are_gone(&self) -> bool {
+        // Ordering: SeqCst, as `Rules::END_FENCES` says: what was freed is a plain store.
+        if R::END_FENCES {
+            fence(SeqCst);
+        }
+        !self.any()
+    }
+
     /// Takes the only one; whether nothing is left, so that it may be used. `None`: there
     /// are others, or something is left that was seen without a handle.
     pub(crate) fn begin_again(&self, is_empty: impl Fn() -> bool) -> Option<bool> {
-        if !is_empty() || self.0.compare_exchange(0, 1, R::AGAIN, Relaxed).is_err() {
+        if !is_empty() {
+            return None;
+        }
+        // Ordering: Acquire, as below: the look with the handle is not behind this one.
+        if R::SEES_ENDS {
+            fence(Acquire);
+        }
+        if self.0.compare_exchange(0, 1, R::AGAIN, Relaxed).is_err() {
             return None;
         }
         let is_left = R::LOOKS_AGAIN && !is_empty();

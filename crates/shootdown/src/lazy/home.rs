@@ -20,7 +20,6 @@ use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsiz
 
 use percid::{ArenaError, Domain};
 
-use super::behind::Behind;
 use super::dead::Quarantine;
 use super::handles::Handles;
 use super::list::{List, NONE};
@@ -53,11 +52,8 @@ pub(super) struct Home {
     /// The next cell's way.
     next_way: AtomicUsize,
     pub(super) handles: Handles,
-    /// Whether it is among the homes to be used again.
-    spare: AtomicBool,
+    /// The next one of all.
     link: AtomicU64,
-    /// Whether it is among those that handlers have left.
-    pub(super) behind: Behind,
 }
 
 /// Homes of one kind are used for one another.
@@ -73,14 +69,12 @@ pub(super) struct Kind {
 // else has the home; the rest is for all threads.
 unsafe impl Sync for Home {}
 
-/// Homes without handles.
-static SPARE: List = List::new();
+/// All homes.
+static HOMES: List = List::new();
 
 impl Home {
     /// A home with one handle; its slots are the process's, or in a domain of ids.
     pub(super) fn new(ids: Option<&Domain>, policy: Policy) -> Result<&'static Home, ArenaError> {
-        // What handlers have left may be all that one is not used again for.
-        Home::take_over();
         let kind = Kind {
             scoped: ids.is_some(),
             looks: policy.switch_away,
@@ -108,13 +102,13 @@ impl Home {
     }
 
     fn make(kind: Kind, slots: Slots) -> &'static Home {
-        Box::leak(Box::new(Home {
+        let home = Box::leak(Box::new(Home {
             kind,
             slots: UnsafeCell::new(Some(slots)),
             policy: Policies::default(),
             counts: Counts::default(),
             lock: AtomicU32::new(0),
-            working: UnsafeCell::default(),
+            working: UnsafeCell::new(Working::new()),
             dying: List::new(),
             waiting: AtomicI64::new(0),
             parked: AtomicU32::new(0),
@@ -124,35 +118,44 @@ impl Home {
             quarantine: Quarantine::new(),
             next_way: AtomicUsize::new(0),
             handles: Handles::new(),
-            spare: AtomicBool::new(false),
             link: AtomicU64::new(NONE),
-            behind: Behind::new(),
-        }))
+        }));
+        HOMES.push(home.name(), &home.link);
+        home
+    }
+
+    /// All of them.
+    pub(super) fn all() -> impl Iterator<Item = &'static Home> {
+        let mut next = HOMES.first();
+        core::iter::from_fn(move || {
+            (next != NONE).then(|| {
+                // SAFETY: homes are on this list, by their names, and are never freed.
+                let home = unsafe { Home::at(next) };
+                next = home.link.load(Ordering::Relaxed);
+                home
+            })
+        })
     }
 
     /// One that can be used again, with one handle. If it has slots, they are as many.
     fn used(kind: Kind) -> Option<&'static Home> {
-        let mut found = None;
-        let mut next = SPARE.take();
-        while next != NONE {
-            // SAFETY: homes are on this list only, by their addresses, and are never freed.
-            let home = unsafe { Home::at(next) };
-            next = home.link.load(Ordering::Relaxed);
-            if found.is_none() && home.kind == kind && home.begin_again() {
-                home.vacate();
-                home.spare.store(false, Ordering::Release);
-                found = Some(home);
-            } else {
-                SPARE.push(home.name(), &home.link);
-            }
-        }
-        found
+        let mut spare = Home::all().filter(|home| home.kind == kind && !home.has_handles());
+        let found = spare.find(|home| home.begin_again())?;
+        found.vacate();
+        Some(found)
     }
 
     /// Takes a handle of a home, if it has no other, nor anybody who could make one.
     fn begin_again(&self) -> bool {
         match self.handles.begin_again(|| self.is_empty()) {
             Some(true) => true,
+            // A destructor that panics is not to meet another one.
+            Some(false) if std::thread::panicking() => {
+                if self.handles.give_up() {
+                    self.leave_behind();
+                }
+                false
+            }
             Some(false) => {
                 self.give_up();
                 false
@@ -166,11 +169,12 @@ impl Home {
         self.counts.freed.sum() == self.counts.made.sum()
     }
 
-    /// The slots of a domain go back to it, if nothing leads there any more.
+    /// The slots of a domain go back to it, if nothing leads there any more. For who has
+    /// freed something, or has given the last handle up.
     pub(super) fn give_slots_back(&self) {
-        if self.kind.scoped && !self.has_handles() && self.begin_again() {
+        if self.kind.scoped && self.handles.are_gone() && self.begin_again() {
             self.vacate();
-            // It is on its list: nobody else took it, and nothing was made meanwhile.
+            // Nothing was made meanwhile, so there is nothing to look for.
             self.handles.give_up();
         }
     }
@@ -229,23 +233,11 @@ impl Home {
 
     /// A handle goes.
     pub(super) fn give_up(&self) {
-        /// Keeps the home for others, also if a value panics when it is dropped.
-        struct Keep<'a>(&'a Home);
-
-        impl Drop for Keep<'_> {
-            fn drop(&mut self) {
-                if !self.0.spare.swap(true, Ordering::AcqRel) {
-                    SPARE.push(self.0.name(), &self.0.link);
-                }
-            }
+        match self.handles.give_up() {
+            // What was left to whoever comes.
+            true => self.tend(true),
+            false => Home::take_over(),
         }
-
-        if !self.handles.give_up() {
-            return Home::take_over();
-        }
-        let _keep = Keep(self);
-        // What was left to whoever comes.
-        self.tend(true);
     }
 
     pub(super) fn has_handles(&self) -> bool {

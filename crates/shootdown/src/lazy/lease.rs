@@ -178,7 +178,8 @@ unsafe fn empty(home: &'static Home, header: NonNull<Header>, slot: Slot) {
         home.handles.hold();
         Kept(home)
     });
-    home.counts.saved_by_switch_away.visits.inc();
+    // SAFETY: leased, so alive.
+    unsafe { header.as_ref() }.references.note_emptied();
     drive(Empty::new(slot, name_of(header)), &mut Real::leaving(home));
     // SAFETY: still the caller's.
     if unsafe { slot.leave() } != NONE || home.nudged.load(Ordering::Relaxed) {

@@ -39,6 +39,13 @@ impl List {
         self.0.swap(NONE, Ordering::SeqCst)
     }
 
+    /// The first of what stays: of a list that is never taken. The links do not change.
+    // Ordering: Acquire pairs with the Release of all pushes, each a read-modify-write.
+    #[cfg(not(loom))]
+    pub(crate) fn first(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.load(Ordering::SeqCst) == NONE
     }

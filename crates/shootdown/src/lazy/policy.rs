@@ -11,10 +11,10 @@ use percid::Counter;
 /// | way | a barrier is saved where | a visit of a slot is saved where |
 /// | --- | --- | --- |
 /// | [`switch_away`](Policy::switch_away) | no slot is left that may hold the object | its leaver has emptied it |
-/// | [`batch`](Policy::batch) | another object of the batch asks for one | nowhere: each object's slots are looked at |
+/// | [`batch`](Policy::batch) | another object of the batch, or of what quiesces with it, asks for one | nowhere: each object's slots are looked at |
 /// | [`filter`](Policy::filter) | no slot that is looked at holds the object | it need not be marked, and looked at again |
 /// | [`clear_bits`](Policy::clear_bits) | no slot is left that may hold the object | it was used for another one |
-/// | [`quiesce`](Policy::quiesce) | somebody else has made one | nowhere, as of batches |
+/// | [`quiesce`](Policy::quiesce) | somebody else has made one for a batch | nowhere, as of batches |
 ///
 /// ```
 /// use percid_shootdown::lazy::{LazyDomain, Policy};

@@ -14,6 +14,8 @@ use crate::{Barriers, Point};
 /// What the owner of the lock works on.
 #[derive(Default)]
 pub(super) struct Working {
+    /// The process that counts what waits, by its generation.
+    process: u32,
     /// Objects, by their links.
     batch: u64,
     /// Marks of this batch, or of what else is looked at.
@@ -26,7 +28,9 @@ pub(super) struct Working {
     since: Option<Point>,
     /// Who asks for a fence.
     askers: Askers,
-    /// The same of what waits, and in how many batches they came.
+    /// Those that share another's, which is yet to be made.
+    sharers: u64,
+    /// Who asks for what waits, and in how many batches they came.
     parked_askers: u64,
     parked_batches: u64,
 }
@@ -62,6 +66,21 @@ pub(super) struct Real<'a> {
     looked: bool,
     /// Objects to drop, by their links.
     dead: u64,
+}
+
+impl Working {
+    pub(super) fn new() -> Working {
+        Working {
+            process: generation(),
+            ..Working::default()
+        }
+    }
+
+    /// What a child finds.
+    #[cfg(test)]
+    pub(super) fn is_of_another_process(&mut self) {
+        self.process = 0;
+    }
 }
 
 impl<'a> Real<'a> {
@@ -126,9 +145,15 @@ impl<'a> Real<'a> {
         let first = self.home.dying.take();
         // SAFETY: the list was taken as a whole, and nobody frees what is on it.
         let objects = unsafe { length(first) };
-        self.home
-            .waiting
-            .fetch_sub(objects.cast_signed(), Ordering::SeqCst);
+        let waiting = &self.home.waiting;
+        let taken = objects.cast_signed();
+        let left = waiting.fetch_sub(taken, Ordering::SeqCst) - taken;
+        // SAFETY: locked.
+        let working = unsafe { self.working() };
+        // What threads of the parent had yet to count, or had in hand.
+        if core::mem::replace(&mut working.process, generation()) != generation() {
+            waiting.fetch_sub(left, Ordering::SeqCst);
+        }
         if objects > 0 {
             self.home.counts.shootdowns.inc();
         }
@@ -167,10 +192,8 @@ impl<'a> Real<'a> {
         let asked = self.asked();
         if self.force || home.policy.quiesce() == 0 || !home.has_handles() {
             // They share a fence, which is made now.
-            home.counts
-                .saved_by_batch
-                .barriers
-                .add(asked.saturating_sub(1));
+            // SAFETY: locked.
+            unsafe { self.working() }.sharers = asked.saturating_sub(1);
             return false;
         }
         // SAFETY: locked.
@@ -217,8 +240,13 @@ impl<'a> Real<'a> {
         let working = unsafe { self.working() };
         let asked = core::mem::take(&mut working.parked_askers);
         let batches = core::mem::take(&mut working.parked_batches);
-        home.counts.saved_by_quiesce.barriers.add(batches - made);
-        let shared = asked.saturating_sub(batches);
+        // Without somebody else's fence quiescing is one larger batch.
+        let (quiesced, fences) = match made {
+            0 => (batches, batches),
+            made => (0, made),
+        };
+        home.counts.saved_by_quiesce.barriers.add(quiesced);
+        let shared = asked.saturating_sub(fences);
         home.counts.saved_by_batch.barriers.add(shared);
         working.since = None;
         working.batch = core::mem::take(&mut working.parked);
@@ -315,11 +343,13 @@ impl Shared for Real<'_> {
                 Answer::Done
             }
             Request::ClearBit(object, slot) => {
+                let saved = match self.leaves {
+                    true => &counts.saved_by_switch_away,
+                    false => &counts.saved_by_clear_bits,
+                };
                 // SAFETY: who empties the slot, or uses it again, holds it, and has found the
                 // object there.
-                if unsafe { home.slots().clear(object, slot) } && !self.leaves {
-                    counts.saved_by_clear_bits.visits.inc();
-                }
+                unsafe { home.slots().clear(object, slot, &saved.visits) };
                 Answer::Done
             }
             Request::InMask(object, after) => {
@@ -430,7 +460,16 @@ impl Shared for Real<'_> {
                 home.announced.fetch_add(1, Ordering::Release);
                 Answer::Done
             }
-            Request::Fence => Answer::Is(self.fence(None)),
+            Request::Fence => {
+                let is_made = self.fence(None);
+                // SAFETY: locked.
+                let sharers = core::mem::take(&mut unsafe { self.working() }.sharers);
+                // A batch that is postponed asks again.
+                if is_made {
+                    counts.saved_by_batch.barriers.add(sharers);
+                }
+                Answer::Is(is_made)
+            }
             Request::Nudged => Answer::Is(home.nudged.load(Ordering::SeqCst)),
             // What is parked is looked at once. Who gives the last handle up nudges.
             Request::Work => {
@@ -438,5 +477,33 @@ impl Shared for Real<'_> {
             }
             Request::Done(_) => unreachable!("nothing to be done"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::policy::Policy;
+    use super::*;
+
+    /// It is counted when the fence is made, and not each time that one is refused.
+    #[test]
+    fn a_batch_that_is_postponed_has_saved_nothing() {
+        let home = Home::new(None, Policy::new()).expect("room for slots");
+        let saved = &home.counts.saved_by_batch.barriers;
+        let before = saved.sum();
+        let mut real = Real::new(home, true);
+        assert!(real.try_lock());
+        for _ in 0..2 {
+            // SAFETY: locked.
+            unsafe { real.working() }.askers.certain = 3;
+            assert!(!real.park());
+        }
+        assert_eq!(saved.sum(), before);
+        let Answer::Is(is_made) = real.perform(Request::Fence) else {
+            unreachable!("whether it was made");
+        };
+        assert_eq!(saved.sum(), before + 2 * u64::from(is_made));
+        real.perform(Request::Unlock);
+        home.give_up();
     }
 }

@@ -21,7 +21,7 @@ use core::marker::PhantomData;
 use core::ptr::NonNull;
 
 use crate::sync::atomic::Ordering::{self, AcqRel, Acquire, Relaxed};
-use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64};
 
 /// What a cell's own reference counts for: more than the readers that there can be, so
 /// that the count is not zero before those that counted themselves outside are counted in.
@@ -29,6 +29,13 @@ pub(crate) const BIAS: u64 = 1 << 32;
 
 /// Slots that have a bit of their own; the last bit stands for all others.
 const EXACT: u32 = 64 * WORDS as u32 - 1;
+
+/// A slot has cached the object.
+const CACHED: u8 = 1;
+
+/// A leaver has emptied a slot of it.
+#[cfg(not(loom))]
+const EMPTIED: u8 = 2;
 
 const WORDS: usize = if cfg!(loom) { 1 } else { 2 };
 
@@ -89,8 +96,8 @@ pub(crate) struct References<R = Sound> {
     pub(crate) stale: AtomicBool,
     /// Whether a cell has ever held it.
     shown: AtomicBool,
-    /// Whether a slot has ever cached it. Bits of the mask go, this stays.
-    cached: AtomicBool,
+    /// Whether a slot has ever cached it: not 0. Bits of the mask go, this stays.
+    cached: AtomicU8,
     /// Bytes of the allocation before the object: here is room for it.
     pub(crate) before: u8,
     /// The slots that may hold it, by number.
@@ -106,7 +113,7 @@ impl<R: Rules> References<R> {
             pending: AtomicU32::new(1),
             stale: AtomicBool::new(false),
             shown: AtomicBool::new(false),
-            cached: AtomicBool::new(false),
+            cached: AtomicU8::new(0),
             before,
             mask: core::array::from_fn(|_| AtomicU64::new(0)),
             rules: PhantomData,
@@ -177,7 +184,7 @@ impl<R: Rules> References<R> {
         // reference to count from. The mask does not say that: a lease may be upgraded and
         // its slot's bit cleared after the count was looked at.
         let never = || match R::NEVER_CACHED {
-            true => !cached.load(Relaxed),
+            true => cached.load(Relaxed) == 0,
             false => is_empty(mask, R::UNMASKED),
         };
         // Ordering: Acquire, as `Rules::ALONE` says.
@@ -201,8 +208,8 @@ impl<R: Rules> References<R> {
     // Ordering: Relaxed; and the count that is given back orders it. So does Release for who
     // looks for the slots by the mask.
     pub(crate) fn cache(&self, slot: u32) {
-        if !self.cached.load(Relaxed) {
-            self.cached.store(true, Relaxed);
+        if self.cached.load(Relaxed) == 0 {
+            self.cached.store(CACHED, Relaxed);
         }
         let (word, bit) = place(slot);
         if self.mask[word].load(Relaxed) & bit == 0 {
@@ -210,26 +217,40 @@ impl<R: Rules> References<R> {
         }
     }
 
-    /// Whether the slot had a bit to itself. Once it is cleared the object may be gone.
+    /// The slot's bit goes, if it has one to itself. The object may be gone then.
     ///
     /// # Safety
     ///
     /// The caller holds the slot, and found there the object, unmarked.
     // Ordering: Release pairs with `is_in_no_mask`.
-    pub(crate) unsafe fn clear(references: NonNull<Self>, slot: u32) -> bool {
+    pub(crate) unsafe fn clear(references: NonNull<Self>, slot: u32) {
         let (word, bit) = place(slot);
-        if slot < EXACT {
+        if has_own_bit(slot) {
             // SAFETY: alive as long as the bit is set and the slot is held.
             let word = unsafe { &(*references.as_ptr()).mask[word] };
             word.fetch_and(!bit, R::CLEAR);
         }
-        slot < EXACT
+    }
+
+    /// A leaver is about to empty a slot of it: for statistics.
+    // Ordering: Relaxed: a slot has cached it, so this stays what it was for others.
+    #[cfg(not(loom))]
+    pub(crate) fn note_emptied(&self) {
+        if self.cached.load(Relaxed) & EMPTIED == 0 {
+            self.cached.fetch_or(CACHED | EMPTIED, Relaxed);
+        }
     }
 
     /// Whether a slot has ever cached it, as who saw its count fall to zero may ask.
     #[cfg(not(loom))]
     pub(crate) fn was_cached(&self) -> bool {
-        self.cached.load(Relaxed)
+        self.cached.load(Relaxed) != 0
+    }
+
+    /// Whether a leaver has emptied a slot of it, as may be asked then, too.
+    #[cfg(not(loom))]
+    pub(crate) fn was_emptied(&self) -> bool {
+        self.cached.load(Relaxed) & EMPTIED != 0
     }
 
     /// Whether the slot may hold it.
@@ -257,6 +278,11 @@ impl<R: Rules> References<R> {
 
 fn is_empty(mask: &[AtomicU64; WORDS], order: Ordering) -> bool {
     mask.iter().all(|word| word.load(order) == 0)
+}
+
+/// Whether the slot with a number has a bit of its own.
+pub(crate) fn has_own_bit(number: u32) -> bool {
+    number < EXACT
 }
 
 /// The word and the bit of a slot's number in a mask.

@@ -2,14 +2,16 @@
 
 use core::sync::atomic::{AtomicU64, Ordering, compiler_fence};
 
-use percid::{ArenaError, Domain, Operation, Place, Room, Source, StripeOwner, Stripes, backend};
+use percid::{
+    ArenaError, Counter, Domain, Operation, Place, Room, Source, StripeOwner, Stripes, backend,
+};
 use percid_rseq::section::{self, Index, WordAddress};
 use percid_rseq::{Refusal, membarrier};
 
 use super::home::Home;
 use super::object::{Header, named};
 use super::protocol::{NONE, Object, Slot};
-use super::references::References;
+use super::references::{References, has_own_bit};
 
 /// Slots of a stripe.
 pub(super) const WAYS: usize = 4;
@@ -123,8 +125,9 @@ impl Slot {
     /// Takes the current cid's slot at a place, if it is idle and nothing disturbs that.
     #[inline(always)]
     pub(super) fn take(place: Place) -> Option<Slot> {
-        // SAFETY: a word of a home's room, which is never given back; `Take` says what
-        // changes it.
+        // SAFETY: a word of a home's room. The process's are never given back. Those of a
+        // domain of ids, which may be `Domain::process()`, are there as long as the home has
+        // handles, and who loads has one: the cell. `Take` says what changes the word.
         let slot = unsafe { place.run_once(&Take(0)) };
         slot.ok().map(|slot| Slot(slot.expose_provenance() as u64))
     }
@@ -283,15 +286,19 @@ impl Slots {
         object.references.cache(self.number(slot));
     }
 
-    /// Whether the slot had a bit to itself. Once it is cleared the object may be gone.
+    /// The slot's bit goes, if it has one to itself: that is counted before, for the object
+    /// may be gone then.
     ///
     /// # Safety
     ///
     /// The caller holds the slot, and found there the object, unmarked.
-    pub(super) unsafe fn clear(&self, object: Object, slot: Slot) -> bool {
-        let references = Header::references(named(object));
+    pub(super) unsafe fn clear(&self, object: Object, slot: Slot, cleared: &Counter) {
+        let number = self.number(slot);
+        if has_own_bit(number) {
+            cleared.inc();
+        }
         // SAFETY: the caller's contract.
-        unsafe { References::clear(references, self.number(slot)) }
+        unsafe { References::clear(Header::references(named(object)), number) };
     }
 
     /// Whether a slot leads to an object that nobody reaches any more.

@@ -4,15 +4,27 @@
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering;
 
+use percid_rseq::generation;
+
+use super::behind::Left;
 use super::dead;
 use super::home::Home;
-use super::list::{List, NONE};
+use super::list::NONE;
 use super::object::{Header, Remains, name_of};
 use super::protocol::{Object, Outcome, Tend, drive};
 use super::real::Real;
 
-/// Homes that handlers have left, with work and without handles.
-static BEHIND: List = List::new();
+/// Whether handlers have left homes with work and without handles.
+static LEFT: Left = Left::new();
+
+/// Slots go back at the end, also where a destructor panics.
+pub(super) struct Ends<'a>(pub(super) &'a Home);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.give_slots_back();
+    }
+}
 
 impl Home {
     /// The last counted reference of an object is gone.
@@ -26,11 +38,11 @@ impl Home {
         let header = unsafe { object.as_ref() };
         if header.references.is_in_no_mask() {
             let counts = &self.counts;
-            // Ordering: Relaxed: nobody else has it any more.
-            let is_stale = header.references.stale.load(Ordering::Relaxed);
             match header.references.was_cached() {
                 false => counts.never_cached.inc(),
-                true if is_stale => counts.saved_by_switch_away.barriers.inc(),
+                true if header.references.was_emptied() => {
+                    counts.saved_by_switch_away.barriers.inc()
+                }
                 true => counts.saved_by_clear_bits.barriers.inc(),
             }
             if dead::is_in_handler() {
@@ -106,44 +118,31 @@ impl Home {
     /// A handler has left work, or a destructor that panicked. Without handles nobody would
     /// come for it.
     pub(super) fn leave_behind(&self) {
-        self.behind.leave(&self.handles, self.name(), &BEHIND);
+        LEFT.leave(&self.handles);
     }
 
     /// Does what handlers have left where there are no handles.
     pub(super) fn take_over() {
-        /// Goes on where a destructor panicked: the others are for the next one.
-        struct Rest(u64);
-
-        impl Rest {
-            fn next(&mut self) -> Option<&'static Home> {
-                if self.0 == NONE {
-                    return None;
-                }
-                // SAFETY: homes are on this list only, by their names.
-                let home = unsafe { Home::at(self.0) };
-                self.0 = home.behind.take();
-                Some(home)
-            }
-        }
-
-        impl Drop for Rest {
-            fn drop(&mut self) {
-                while let Some(home) = self.next() {
-                    home.leave_behind();
-                }
-            }
-        }
-
-        if BEHIND.is_empty() || dead::is_in_handler() {
+        if dead::is_in_handler() {
             return;
         }
-        let mut rest = Rest(BEHIND.take());
-        while let Some(home) = rest.next() {
-            home.do_work(true);
-        }
+        let nudge = |home: &Home| {
+            if !home.has_handles() {
+                home.nudged.store(true, Ordering::SeqCst);
+            }
+        };
+        LEFT.come(generation(), Home::all, nudge, |home, says_more| {
+            if !home.has_handles()
+                && (home.has_work(true) || home.has_parked() || !home.dead.is_empty())
+            {
+                says_more();
+                home.do_work(true);
+            }
+        });
     }
 
     fn do_work(&self, force: bool) {
+        let _ends = Ends(self);
         // Ordering: SeqCst, as `nudge`. Who has the lock may just lay a batch aside, as if
         // there were handles. And in a child of `fork` a thread may be gone that had left a
         // marked slot, and had yet to say so.
@@ -163,7 +162,6 @@ impl Home {
                 break;
             }
         }
-        self.give_slots_back();
     }
 
     pub(super) fn has_work(&self, force: bool) -> bool {
@@ -241,6 +239,18 @@ mod tests {
         home.waiting.store(100, Ordering::SeqCst);
         assert!(!home.has_work(false) && !home.has_work(true));
         home.waiting.store(0, Ordering::SeqCst);
+        home.give_up();
+    }
+
+    /// A thread of the parent was about to count what it had put there.
+    #[test]
+    fn a_number_that_is_too_low_is_put_right() {
+        let home = Home::new(None, Policy::new().batch(8)).expect("room for slots");
+        home.waiting.store(-1, Ordering::SeqCst);
+        // SAFETY: nobody else has this home.
+        unsafe { (*home.working.get()).is_of_another_process() };
+        home.do_work(true);
+        assert_eq!(home.waiting.load(Ordering::SeqCst), 0);
         home.give_up();
     }
 }

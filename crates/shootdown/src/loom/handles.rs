@@ -54,7 +54,10 @@ fn an_object_that_outlives_handles<R: Rules>() {
 /// A home whose slots go back to the domain that they are of.
 struct Scoped<R> {
     handles: Handles<R>,
+    made: u64,
+    /// By one cid, and by another.
     freed: AtomicU64,
+    freed_too: AtomicU64,
     /// The slot's bit in its object's mask.
     bit: AtomicU64,
     slots: UnsafeCell<u64>,
@@ -66,12 +69,19 @@ unsafe impl<R> Sync for Scoped<R> {}
 unsafe impl<R> Send for Scoped<R> {}
 
 impl<R: Rules> Scoped<R> {
+    /// Without handles.
     fn new() -> Arc<Scoped<R>> {
-        let handles = Handles::new();
-        handles.give_up();
+        let home = Scoped::with_a_handle(1);
+        home.handles.give_up();
+        home
+    }
+
+    fn with_a_handle(made: u64) -> Arc<Scoped<R>> {
         Arc::new(Scoped {
-            handles,
+            handles: Handles::new(),
+            made,
             freed: AtomicU64::new(0),
+            freed_too: AtomicU64::new(0),
             bit: AtomicU64::new(1),
             slots: UnsafeCell::new(0),
         })
@@ -82,17 +92,20 @@ impl<R: Rules> Scoped<R> {
         self.slots.with(|slots| unsafe { *slots });
     }
 
-    /// The object, of which there was one, is freed.
+    /// An object is freed; the only one but where two threads free one each.
     fn free(&self) {
         fence(Release);
         self.freed.store(1, Relaxed);
     }
 
     fn give_slots_back(&self) {
-        if self.handles.any() {
+        if !self.handles.are_gone() {
             return;
         }
-        let is_empty = || self.freed.load(Relaxed) == 1;
+        let is_empty = || {
+            let freed = [&self.freed, &self.freed_too].map(|freed| freed.load(Relaxed));
+            freed.iter().sum::<u64>() == self.made
+        };
         match self.handles.begin_again(is_empty) {
             // SAFETY: loom looks.
             Some(true) => self.slots.with_mut(|slots| unsafe { *slots = 1 }),
@@ -100,6 +113,12 @@ impl<R: Rules> Scoped<R> {
             None => return,
         }
         self.handles.give_up();
+    }
+
+    /// Whether they are, when nobody does anything any more.
+    fn has_slots(&self) -> bool {
+        // SAFETY: loom looks.
+        self.slots.with(|slots| unsafe { *slots == 0 })
     }
 }
 
@@ -142,6 +161,41 @@ fn an_emptied_slot<R: Rules>(holds: bool) {
     other.join().unwrap();
 }
 
+/// The last object is freed while the last handle goes.
+fn the_last_object_and_the_last_handle<R: Rules>() {
+    let home = Scoped::<R>::with_a_handle(1);
+    let other = {
+        let home = Arc::clone(&home);
+        thread::spawn(move || {
+            home.free();
+            home.give_slots_back();
+        })
+    };
+    if home.handles.give_up() {
+        home.give_slots_back();
+    }
+    other.join().unwrap();
+    assert!(!home.has_slots(), "slots that nobody gives back");
+}
+
+/// Two threads free the last two objects.
+fn the_last_two_objects<R: Rules>() {
+    let home = Scoped::<R>::with_a_handle(2);
+    home.handles.give_up();
+    let other = {
+        let home = Arc::clone(&home);
+        thread::spawn(move || {
+            home.free();
+            home.give_slots_back();
+        })
+    };
+    fence(Release);
+    home.freed_too.store(1, Relaxed);
+    home.give_slots_back();
+    other.join().unwrap();
+    assert!(!home.has_slots(), "slots that nobody gives back");
+}
+
 fn give_up<R: Rules>(home: &Home<R>) {
     home.left.fetch_sub(1, Relaxed);
     home.handles.give_up();
@@ -163,6 +217,7 @@ but! {
     AgainRelaxed: AGAIN: Ordering = Relaxed;
     GivesUpRelaxed: GIVE_UP: Ordering = Relaxed;
     SeesNoEnds: SEES_ENDS: bool = false;
+    EndsUnfenced: END_FENCES: bool = false;
 }
 
 #[track_caller]
@@ -199,6 +254,18 @@ fn slots_are_given_back_when_nobody_is_at_them() {
 #[test]
 fn slots_given_back_by_who_has_not_seen_their_end() {
     found(slots_of_what_is_freed::<SeesNoEnds>);
+}
+
+#[test]
+fn slots_are_given_back_by_somebody() {
+    loom::model(the_last_object_and_the_last_handle::<Sound>);
+    loom::model(the_last_two_objects::<Sound>);
+}
+
+#[test]
+fn an_end_without_a_fence() {
+    found(the_last_object_and_the_last_handle::<EndsUnfenced>);
+    found(the_last_two_objects::<EndsUnfenced>);
 }
 
 #[test]
