@@ -18,7 +18,7 @@
 //!
 //! Whoever misses, or reads statistics, looks whether it is time for a *visit*, which does a
 //! bounded part of each step: [`BLOCKS`] of the depot, [`BYTES`] of memory, one look at every
-//! cid in a decay time. A hit never does. Visits are [`VISIT`] apart. One at a time: who finds
+//! cid in a decay time, which takes all that idle ones hold. A hit never does. Visits are [`VISIT`] apart. One at a time: who finds
 //! another at it goes on without.
 //!
 //! Nothing is taken away as a whole. What a visit has in hand is a block of the depot, and then
@@ -32,7 +32,8 @@ use super::RawPool;
 use crate::magazine::{Control, RemoteError, Taken, is_over, now};
 use crate::scope::Scope;
 
-/// Blocks of the depot whose objects a visit brings home; about four thousand objects.
+/// Blocks of the depot whose objects a visit brings home; about four thousand objects. As many
+/// empty blocks give their memory back.
 const BLOCKS: usize = 64;
 
 /// Bytes that a visit gives back to the system, at the most.

@@ -79,9 +79,11 @@ use crate::scope::{Process, Scope};
 /// Every method may be called from signal handlers, before `main` and in destructors of
 /// thread-locals. A child of `fork` has a pool of its own with what was free at that moment; what
 /// other threads of the parent had in hand, which is a few blocks of objects each and what a
-/// chunk has left, is lost to the child. A handler may fork: what it has interrupted goes on in
-/// the child, too, and until then nobody takes there what other cids hold. A thread that is
-/// killed between getting an object and using it loses that object.
+/// chunk has left, is lost to the child. So are the other objects of such a chunk, the child's
+/// own, once they are freed and come home to it: it can neither take them from there nor give
+/// their memory back, and if the pool is bounded, so much less is left of it. A handler may fork:
+/// what it has interrupted goes on in the child, too, and until then nobody takes there what other
+/// cids hold. A thread that is killed between getting an object and using it loses that object.
 ///
 /// # Source
 ///
