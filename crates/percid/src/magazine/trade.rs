@@ -110,6 +110,8 @@ impl<S: Scope> Magazines<S> {
             };
             if mine.is_none() {
                 *mine = block.remove();
+                // Counted where whole blocks are moved, or it would take a third one.
+                moved += u32::from(want >= ITEMS as u32);
             }
             // A block as a whole, where so many are wanted: none is left that holds some.
             let most = if want < ITEMS as u32 {

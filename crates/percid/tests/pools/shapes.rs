@@ -269,6 +269,28 @@ fn capacities_follow_misses() {
 }
 
 #[test]
+fn a_refill_is_two_blocks() {
+    let builder = RawPool::builder(Layout::new::<[u64; 8]>()).decay_after(None);
+    let pool = builder.build().unwrap();
+    let objects = alloc(&pool, 20_000);
+    free(&pool, objects);
+    // What a refill brings to a cid, of which the one that missed takes one.
+    let mut brought = Vec::new();
+    let mut objects = Vec::new();
+    for _ in 0..10_000 {
+        let before: Vec<_> = pool.cids().collect();
+        objects.extend(alloc(&pool, 1));
+        let refilled = pool.cids().zip(before).filter(|(now, before)| {
+            now.cid.is_some() && before.capacity >= 248 && now.refills > before.refills
+        });
+        brought.extend(refilled.map(|(now, _)| now.cached));
+    }
+    free(&pool, objects);
+    let least = brought.iter().min();
+    assert!(least.is_none_or(|&least| least < 2 * 62), "{least:?}");
+}
+
+#[test]
 fn who_takes_and_gives_back_by_turns_hardly_ever_misses() {
     let pool = RawPool::builder(Layout::new::<[u64; 4]>()).decay_after(None);
     let pool = pool.build().unwrap();
