@@ -229,15 +229,6 @@ impl Blocks {
         if first == NOWHERE || self.retired.place().is_none() {
             return None;
         }
-        let raise = |to: u32| {
-            // Ordering: Relaxed. Bits that were set meanwhile change the number after.
-            let raised = before & !u64::from(u32::MAX) | u64::from(to);
-            let _ = to > first
-                && self
-                    .first
-                    .compare_exchange(before, raised, Ordering::Relaxed, Ordering::Relaxed)
-                    .is_ok();
-        };
         let words = self.fresh.load(Ordering::Relaxed).div_ceil(64);
         for at in first..words {
             // Those of words that cannot be opened were never retired.
@@ -250,13 +241,24 @@ impl Blocks {
                 // Ordering: Acquire, as `retire` says.
                 seen = word.fetch_and(!bit, Ordering::Acquire);
                 if seen & bit != 0 {
-                    raise(at);
+                    self.raise(before, at);
                     return Some(at * 64 + bit.trailing_zeros() + 1);
                 }
             }
         }
-        raise(NOWHERE);
+        self.raise(before, NOWHERE);
         None
+    }
+
+    /// Nothing was found from where `before` said up to there.
+    fn raise(&self, before: u64, to: u32) {
+        // Ordering: Relaxed. Bits that were set meanwhile change the number after that.
+        if to > before as u32 {
+            let raised = before & !u64::from(u32::MAX) | u64::from(to);
+            let _ =
+                self.first
+                    .compare_exchange(before, raised, Ordering::Relaxed, Ordering::Relaxed);
+        }
     }
 
     /// The bits of 64 blocks; `None` if there is no memory for them.
@@ -453,6 +455,19 @@ mod tests {
         drop(all);
         let later: Vec<_> = (0..60).map(|_| blocks.take().unwrap().number).collect();
         assert_eq!(later.iter().filter(|&&number| number == 3).count(), 1);
+    }
+
+    #[test]
+    fn who_has_looked_does_not_hide_what_was_retired_since() {
+        let blocks = Blocks::new();
+        let [first, second, _third] = [(); 3].map(|()| blocks.take().unwrap());
+        blocks.retire(first);
+        let before = blocks.first.load(Ordering::Relaxed);
+        assert_eq!(blocks.take().unwrap().number, 1);
+        // Nothing is there for another one who looks; but before that says so:
+        blocks.retire(second);
+        blocks.raise(before, NOWHERE);
+        assert_eq!(blocks.take().unwrap().number, 2);
     }
 
     #[test]
