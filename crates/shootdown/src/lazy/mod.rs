@@ -80,7 +80,8 @@ pub use shared::Shared;
 /// what it gives up is put on a list, without a lock and without memory, until somebody
 /// does something in the same domain outside of handlers: shoots down, caches a value for
 /// the first time, [flushes](LazyDomain::flush), drops the domain. Where the domain and all
-/// of its cells are gone nobody can; then it is whoever does so in any domain, or makes one.
+/// of its cells are gone nobody can; then it is whoever does so in any domain, or
+/// [makes](LazyDomain::new) one.
 ///
 /// ```
 /// use std::sync::LazyLock;
