@@ -60,7 +60,10 @@ mod tests {
             let child = libc::fork();
             assert!(child >= 0, "no child");
             if child == 0 {
-                libc::_exit(i32::from(!work()));
+                // A panic would end the child's last thread, and with that the child well.
+                let work = std::panic::AssertUnwindSafe(work);
+                let well = std::panic::catch_unwind(work).unwrap_or(false);
+                libc::_exit(i32::from(!well));
             }
             let mut status = 0;
             assert_eq!(libc::waitpid(child, &raw mut status, 0), child);

@@ -141,6 +141,7 @@ fn enters_and_counts() -> bool {
 const UNPROTECTED: i32 = 1;
 const STUCK: i32 = 2;
 const NOT_REFUSED: i32 = 3;
+const PANICKED: i32 = 4;
 
 /// The tracee: what is stepped through lies between two stops.
 fn traced(function: fn()) -> i32 {
@@ -180,7 +181,11 @@ fn start(work: impl FnOnce() -> i32) -> Option<libc::pid_t> {
         // SAFETY: as above; what is traced stops, or ends if there is no tracer.
         unsafe {
             match libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) {
-                0 => libc::_exit(work()),
+                // A panic would end the child's last thread, and with that the child well.
+                0 => {
+                    let work = std::panic::AssertUnwindSafe(work);
+                    libc::_exit(std::panic::catch_unwind(work).unwrap_or(PANICKED))
+                }
                 _ => libc::_exit(0),
             }
         }
