@@ -151,7 +151,9 @@ pub(crate) fn in_fork(check: impl FnOnce() -> bool) -> bool {
     // that it has already.
     match unsafe { libc::fork() } {
         0 => {
-            let exact = check();
+            // A panic would end the child's last thread, and with that the child well.
+            let check = std::panic::AssertUnwindSafe(check);
+            let exact = std::panic::catch_unwind(check).unwrap_or(false);
             // SAFETY: ends the child without running this program's exit.
             unsafe { libc::_exit(i32::from(!exact)) }
         }

@@ -26,7 +26,11 @@ fn in_fork(work: impl FnOnce() -> bool) {
     // SAFETY: the children run sections, allocate, fork and end; libc is ready for
     // that in a child of a thread.
     match unsafe { libc::fork() } {
-        0 => exit(i32::from(!work())),
+        // A panic would end the child's last thread, and with that the child well.
+        0 => {
+            let work = std::panic::AssertUnwindSafe(work);
+            exit(i32::from(!std::panic::catch_unwind(work).unwrap_or(false)))
+        }
         child => assert_eq!(wait_for(child), Some(0), "the child is wrong"),
     }
 }
